@@ -1,0 +1,119 @@
+//! How the crate reaches a person, as a seam.
+//!
+//! Knows what may be said and asked, never where it appears: a terminal, a desktop, a test's notebook.
+//! Does no I/O.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// Something a person should know now. Most come in pairs, so that a notice on a desktop can be withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Another program holds the card; ends with [`Notice::CardFree`].
+    CardBusy,
+    /// The card is ours, or we gave up.
+    CardFree,
+    /// A source of codes could not serve and the next one is asked.
+    FellBack {
+        /// The source that could not serve, for example `yubikey`.
+        from: &'static str,
+        /// The source asked instead.
+        to: &'static str,
+        /// Why, as a fact in lower case.
+        why: String,
+    },
+    /// A wait for the next time step; repeated each second, `left` counts down to zero.
+    StepWait {
+        /// Whole seconds until the next code may be used.
+        left: u64,
+    },
+    /// The token answered, or the wait ended otherwise.
+    TouchOver,
+    /// The token waits for its button; ends with [`Notice::TouchOver`].
+    TouchWanted {
+        /// The account whose code is computed: the MFA serial, or the OATH account's name.
+        account: String,
+    },
+    /// Another process holds the turn for this MFA device; ends with [`Notice::TurnTaken`].
+    TurnHeld {
+        /// Who holds it, for example `pid 4711 (exec doug)`.
+        holder: String,
+    },
+    /// The turn is ours, or we gave up.
+    TurnTaken,
+    /// Codes come from a virtual token's file, not from hardware.
+    VirtualToken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something is wrong and the work goes on all the same.
+    Warning(String),
+}
+
+/// Something that only a person can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The words in front of the cursor, without a colon.
+    pub prompt: String,
+    /// Whether the answer is hidden while it is typed.
+    pub echo: Echo,
+}
+
+/// Whether typed characters are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Echo {
+    /// For secrets.
+    Hidden,
+    /// For names and one-time codes.
+    Shown,
+}
+
+/// Why a question got no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unattended {
+    /// The person pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+    /// There is no terminal, or a person may not be asked.
+    #[error("there is nobody to ask: {0}")]
+    Nobody(String),
+    /// The limit passed.
+    #[error("no answer came in time")]
+    TimedOut,
+}
+
+/// The way to a person. Implementations must not block for long in `notice`; `ask` blocks up to its own limit.
+pub trait Attendant: fmt::Debug + Send + Sync {
+    /// Says something. Never fails: a person who cannot be reached is not a reason to stop.
+    fn notice(&self, notice: Notice);
+    /// Asks something.
+    fn ask(&self, question: Question) -> Result<SecretString, Unattended>;
+}
+
+/// Runs `work`; says `begun` only if it takes longer than `patience`, and then `ended` once it is over.
+pub fn when_slow<T>(
+    attendant: &dyn Attendant,
+    patience: Duration,
+    begun: Notice,
+    ended: Notice,
+    work: impl FnOnce() -> T,
+) -> T {
+    let (done, waiting) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if waiting.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+                attendant.notice(begun);
+                // Ends when `done` is dropped, also by a panic in `work`.
+                let _ = waiting.recv();
+                attendant.notice(ended);
+            }
+        });
+        let outcome = work();
+        drop(done);
+        outcome
+    })
+}

@@ -1,0 +1,143 @@
+//! A smart card: bytes in, bytes out.
+//!
+//! Knows how to name a reader and to hold its card for a while; knows nothing about what the bytes mean.
+//! A real reader, the virtual token, and the virtual token behind a real `pcscd` all satisfy [`Card`].
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Instant;
+
+pub mod mock;
+pub mod pcsc;
+mod serial;
+
+/// One card, held for the length of a transaction.
+pub trait Card {
+    /// Sends one command APDU and returns the whole response APDU, status word included.
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardError>;
+}
+
+/// A YubiKey's serial number, as printed on its back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Serial(pub u32);
+
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a card is looked for. Text forms: `pcsc`, `pcsc:SERIAL`, `mock:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// The virtual token in a file.
+    Mock(PathBuf),
+    /// A YubiKey behind PC/SC: the one with this serial number, or the first.
+    Pcsc(Option<Serial>),
+}
+
+/// Why a card could not be reached or did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CardError {
+    /// Another program holds the card, and went on holding it.
+    #[error("another program holds the YubiKey")]
+    Busy,
+    /// The answer was not one that a card gives.
+    #[error("the card gave an answer that makes no sense ({0})")]
+    Malformed(&'static str),
+    /// The virtual token's file cannot be used.
+    #[error("the virtual token {path} cannot be used: {reason}")]
+    MockFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and in which line.
+        reason: String,
+    },
+    /// Readers exist, none of them holds a YubiKey.
+    #[error("no reader is connected")]
+    NoReader,
+    /// The smart card service is not there.
+    #[error("the smart card service (pcscd) is not running")]
+    NoService,
+    /// No YubiKey, or not the one that was asked for.
+    #[error("{}", no_token(.wanted, .present))]
+    NoToken {
+        /// The serial that was asked for, if any.
+        wanted: Option<Serial>,
+        /// The serials that are there.
+        present: Vec<Serial>,
+    },
+    /// The system refused access to the smart card service.
+    #[error("this process may not use the smart card service")]
+    NotAllowed,
+    /// Anything else that PC/SC reports.
+    #[error("the smart card service reports: {0}")]
+    Other(String),
+    /// The card was pulled while it was in use.
+    #[error("the YubiKey was removed")]
+    Removed,
+    /// Another program reset the card, twice.
+    #[error("another program reset the YubiKey")]
+    Reset,
+    /// The limit passed.
+    #[error("the YubiKey did not answer in time")]
+    TimedOut,
+}
+
+fn no_token(wanted: &Option<Serial>, present: &[Serial]) -> String {
+    let found = present.iter().map(Serial::to_string).collect::<Vec<_>>().join(", ");
+    match (wanted, present.is_empty()) {
+        (Some(serial), false) => format!("the YubiKey {serial} is not plugged in; found {found}"),
+        (Some(serial), true) => format!("the YubiKey {serial} is not plugged in"),
+        (None, _) => "no YubiKey is plugged in".into(),
+    }
+}
+
+/// A reader's text form that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a reader; write pcsc, pcsc:SERIAL or mock:PATH")]
+pub struct NotAReader(String);
+
+impl FromStr for Reader {
+    type Err = NotAReader;
+
+    fn from_str(text: &str) -> Result<Self, NotAReader> {
+        let refused = || NotAReader(text.to_owned());
+        match text.split_once(':') {
+            None if text == "pcsc" => Ok(Self::Pcsc(None)),
+            Some(("pcsc", serial)) => {
+                serial.parse().map(|n| Self::Pcsc(Some(Serial(n)))).map_err(|_| refused())
+            }
+            Some(("mock", path)) if !path.is_empty() => Ok(Self::Mock(path.into())),
+            _ => Err(refused()),
+        }
+    }
+}
+
+impl fmt::Display for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mock(path) => write!(f, "mock:{}", path.display()),
+            Self::Pcsc(None) => f.write_str("pcsc"),
+            Self::Pcsc(Some(serial)) => write!(f, "pcsc:{serial}"),
+        }
+    }
+}
+
+impl Reader {
+    /// Connects, holds the card while `work` runs, and leaves it as it was found.
+    ///
+    /// Blocks until `deadline` at the longest: connecting to a busy card and a command that waits for a touch
+    /// both end there with [`CardError::TimedOut`] or [`CardError::Busy`].
+    pub fn transact<T, E: From<CardError>>(
+        &self,
+        deadline: Instant,
+        work: impl FnOnce(&mut dyn Card) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Self::Mock(path) => mock::transact(path, deadline, work),
+            Self::Pcsc(serial) => pcsc::transact(*serial, deadline, work),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A YubiKey's serial number.

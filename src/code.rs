@@ -1,0 +1,148 @@
+//! A six-digit code, the time step it belongs to, and the seam it comes through.
+//!
+//! Knows nothing about tokens, seeds or people. Does no I/O.
+//! Source: RFC 6238; AWS's virtual MFA devices use SHA-1, 6 digits and 30 seconds.
+
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::attendant::{Attendant, Unattended};
+use crate::card::CardError;
+use crate::oath::OathError;
+use crate::vault::VaultError;
+
+pub mod prompt;
+pub mod software;
+pub mod yubikey;
+
+/// Seconds in a time step (RFC 6238, section 4.1: the default, and what AWS uses).
+pub const PERIOD: u64 = 30;
+
+/// The number of whole periods since the epoch: `floor(unix time / 30)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimeStep(pub u64);
+
+impl TimeStep {
+    /// The step that `time` falls in.
+    pub fn at(time: SystemTime) -> Self {
+        Self(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / PERIOD)
+    }
+
+    /// The step after this one.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// When the step begins.
+    pub fn begins(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.0.saturating_mul(PERIOD))
+    }
+}
+
+/// A one-time code of six digits.
+#[derive(Clone)]
+pub struct Code(SecretString);
+
+impl Code {
+    /// Takes a code as a card or a person gives it; `None` unless it is six ASCII digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit())).then(|| Self(text.into()))
+    }
+
+    /// The digits, for the one place that sends or prints them.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code(******)")
+    }
+}
+
+/// Where codes come from.
+pub trait CodeSource: fmt::Debug + Send + Sync {
+    /// The source's name in `onetap_code` and `--code`: `yubikey`, `software` or `prompt`.
+    fn name(&self) -> &'static str;
+
+    /// The code of `step`. Blocks, until `deadline` at the longest, on a card or on a person.
+    fn code(&self, step: TimeStep, deadline: Instant, attendant: &dyn Attendant) -> Result<Code, CodeError>;
+}
+
+/// Why there is no code.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CodeError {
+    /// The key answers, but not with a code that AWS takes.
+    #[error("the OATH account {account:?} does not make codes for AWS: {reason}")]
+    BadAccount {
+        /// The account's name.
+        account: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The card could not be reached.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// The key holds no such account.
+    #[error("{}", no_account(.wanted, .present))]
+    NoAccount {
+        /// The name that was looked for.
+        wanted: String,
+        /// All names on the key, nearest first.
+        present: Vec<String>,
+    },
+    /// No seed is stored for this profile.
+    #[error("no TOTP seed is stored for the profile {profile:?}")]
+    NoSeed {
+        /// The profile.
+        profile: String,
+    },
+    /// A typed answer that is not six digits.
+    #[error("a code has six digits")]
+    NotACode,
+    /// The applet refused.
+    #[error(transparent)]
+    Oath(#[from] OathError),
+    /// The stored seed cannot be used.
+    #[error("the stored TOTP seed of {profile:?} cannot be used: {reason}")]
+    SeedUnusable {
+        /// The profile.
+        profile: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The button was not touched.
+    #[error("the YubiKey was not touched in time")]
+    TouchTimedOut,
+    /// A person was needed and did not answer.
+    #[error(transparent)]
+    Unattended(#[from] Unattended),
+    /// The seed could not be read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+fn no_account(wanted: &str, present: &[String]) -> String {
+    match present {
+        [] => format!("the YubiKey holds no OATH account at all, so not {wanted:?} either"),
+        names => format!("the YubiKey holds no OATH account {wanted:?}; it holds: {}", names.join(", ")),
+    }
+}
+
+impl CodeError {
+    /// Whether the source cannot serve at all, so that the next one may be asked. A refused touch or an
+    /// interrupted question is an answer, not an absence.
+    pub fn is_absence(&self) -> bool {
+        match self {
+            Self::Card(error) => !matches!(error, CardError::Removed | CardError::TimedOut),
+            Self::NoAccount { .. } | Self::NoSeed { .. } => true,
+            Self::Unattended(Unattended::Nobody(_)) => true,
+            Self::Vault(_) => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! onetap: one touch of a YubiKey becomes AWS credentials for everything on a developer's machine.
+//!
+//! The modules stand in the order of their dependencies: each may use only those below it in this list
+//! (`tests/architecture.rs` holds the list against the code). `docs/ARCHITECTURE.md` is the guided tour.
+
+pub mod session;
+
+pub mod code;
+pub mod otpauth;
+
+pub mod oath;
+
+pub mod card;
+
+pub mod vault;
+
+pub mod attendant;
+pub mod files;

@@ -1,0 +1,3 @@
+//! The command `onetap`.
+
+fn main() {}

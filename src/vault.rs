@@ -1,0 +1,81 @@
+//! Secrets at rest, as a seam. Every secret that onetap stores is named in [`Entry`].
+//!
+//! Knows nothing about profiles or AWS.
+
+use std::fmt;
+
+use secrecy::SecretSlice;
+
+pub mod file;
+#[cfg_attr(not(target_os = "linux"), path = "vault/kernel_absent.rs")]
+pub mod kernel;
+pub mod keychain;
+
+/// The name of a stored secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entry {
+    /// A profile's long-term access key: `ID` and `SECRET` on a line each.
+    AccessKey(String),
+    /// The 32 bytes that seal the kept sessions.
+    SealingKey,
+    /// A profile's TOTP seed, as an `otpauth://` URI.
+    Seed(String),
+}
+
+impl fmt::Display for Entry {
+    /// The stable text form under which the entry is stored: `access-key:PROFILE`, `sealing-key`, `seed:PROFILE`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AccessKey(profile) => write!(f, "access-key:{profile}"),
+            Self::SealingKey => f.write_str("sealing-key"),
+            Self::Seed(profile) => write!(f, "seed:{profile}"),
+        }
+    }
+}
+
+/// Why the vault did not serve. Absence of an entry is not a failure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// The vault is there and what it holds is damaged.
+    #[error("the vault {place} is damaged: {reason}")]
+    Damaged {
+        /// The file or service.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The vault is there and closed: a locked keychain, or a passphrase that nobody gave.
+    #[error("the vault is locked: {0}")]
+    Locked(String),
+    /// No keychain on this machine, or it cannot be reached.
+    #[error("no keychain can be reached: {0}")]
+    NoKeychain(String),
+    /// Others may read or own the vault's file.
+    #[error("the vault {place} is open to others")]
+    OpenToOthers {
+        /// The file.
+        place: String,
+    },
+    /// Anything else that the system reports.
+    #[error("the vault could not be used: {0}")]
+    Other(String),
+    /// The keychain accepted the call and then said nothing.
+    #[error("the keychain did not answer in time")]
+    TimedOut,
+    /// The passphrase does not open the file.
+    #[error("the passphrase does not open {place}")]
+    WrongPassphrase {
+        /// The file.
+        place: String,
+    },
+}
+
+/// Secrets at rest.
+pub trait Vault: fmt::Debug + Send + Sync {
+    /// Reads an entry; `Ok(None)` if there is none. Blocks, with a limit of the vault's own.
+    fn read(&self, entry: &Entry) -> Result<Option<SecretSlice<u8>>, VaultError>;
+    /// Writes an entry, replacing what it held.
+    fn write(&self, entry: &Entry, value: &SecretSlice<u8>) -> Result<(), VaultError>;
+    /// Removes an entry; removing one that is not there succeeds.
+    fn remove(&self, entry: &Entry) -> Result<(), VaultError>;
+}
