@@ -3,6 +3,9 @@
 //! The modules stand in the order of their dependencies: each may use only those below it in this list
 //! (`tests/architecture.rs` holds the list against the code). `docs/ARCHITECTURE.md` is the guided tour.
 
+pub mod plan;
+pub mod profiles;
+
 pub mod session;
 
 pub mod code;
