@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
@@ -61,6 +61,8 @@ pub struct Question {
     pub prompt: String,
     /// Whether the answer is hidden while it is typed.
     pub echo: Echo,
+    /// When an answer no longer helps.
+    pub deadline: Instant,
 }
 
 /// Whether typed characters are shown.

@@ -3,6 +3,10 @@
 //! The modules stand in the order of their dependencies: each may use only those below it in this list
 //! (`tests/architecture.rs` holds the list against the code). `docs/ARCHITECTURE.md` is the guided tour.
 
+pub mod sts;
+
+pub mod turn;
+
 pub mod plan;
 pub mod profiles;
 
@@ -15,6 +19,7 @@ pub mod oath;
 
 pub mod card;
 
+pub mod keys;
 pub mod vault;
 
 pub mod attendant;
