@@ -13,13 +13,14 @@ pub mod profiles;
 pub mod session;
 
 pub mod code;
-pub mod otpauth;
 
 pub mod oath;
 
 pub mod card;
 
 pub mod keys;
+pub mod otpauth;
+
 pub mod vault;
 
 pub mod attendant;
