@@ -104,9 +104,9 @@ pub enum CodeError {
     /// A typed answer that is not six digits.
     #[error("a code has six digits")]
     NotACode,
-    /// The applet refused.
+    /// The applet refused; never [`OathError::Card`].
     #[error(transparent)]
-    Oath(#[from] OathError),
+    Oath(OathError),
     /// The stored seed cannot be used.
     #[error("the stored TOTP seed of {profile:?} cannot be used: {reason}")]
     SeedUnusable {
@@ -124,6 +124,16 @@ pub enum CodeError {
     /// The seed could not be read.
     #[error(transparent)]
     Vault(#[from] VaultError),
+}
+
+impl From<OathError> for CodeError {
+    fn from(error: OathError) -> Self {
+        match error {
+            OathError::Card(error) => Self::Card(error),
+            OathError::NotTouched => Self::TouchTimedOut,
+            other => Self::Oath(other),
+        }
+    }
 }
 
 fn no_account(wanted: &str, present: &[String]) -> String {
