@@ -6,10 +6,13 @@ use std::fmt;
 
 use secrecy::SecretSlice;
 
+use crate::attendant::Unattended;
+
 pub mod file;
 #[cfg_attr(not(target_os = "linux"), path = "vault/kernel_absent.rs")]
 pub mod kernel;
 pub mod keychain;
+mod seal;
 
 /// The name of a stored secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +65,9 @@ pub enum VaultError {
     /// The keychain accepted the call and then said nothing.
     #[error("the keychain did not answer in time")]
     TimedOut,
+    /// The passphrase was asked for and nobody gave it.
+    #[error(transparent)]
+    Unattended(#[from] Unattended),
     /// The passphrase does not open the file.
     #[error("the passphrase does not open {place}")]
     WrongPassphrase {

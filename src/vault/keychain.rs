@@ -1,1 +1,171 @@
-//! Secrets (keychain).
+//! The operating system's keychain.
+//!
+//! Knows which call to make and how long to wait for it; knows nothing about what is stored.
+//! Source: keyring 4.2 and keyring-core 1.0, and trials with gnome-keyring, a silent bus and no bus (docs/adr).
+
+use std::env;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretSlice};
+use zeroize::Zeroizing;
+
+use super::{Entry, Vault, VaultError};
+
+/// The service under which every entry is stored; the account is the entry's own text form.
+const SERVICE: &str = "onetap";
+
+/// How long to wait where nobody could be asked: a call takes 15 to 17 ms, and a silent bus hangs for ever.
+const WITHOUT_PROMPT: Duration = Duration::from_millis(1_500);
+
+/// How long to wait where the desktop may be asking for the keychain's password.
+const WITH_PROMPT: Duration = Duration::from_secs(60);
+
+/// Secret Service on Linux, Keychain on macOS, Credential Manager on Windows. Making one touches nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Keychain {
+    patience: Duration,
+}
+
+impl Keychain {
+    /// The keychain of whoever runs this. A call blocks 60 s at the longest where a desktop may ask for a password,
+    /// else 1.5 s.
+    pub fn new() -> Self {
+        // Prompts of the Secret Service appear on a display; macOS and Windows bring their own.
+        let prompts = cfg!(any(target_os = "macos", windows))
+            || ["DISPLAY", "WAYLAND_DISPLAY"]
+                .iter()
+                .any(|name| env::var_os(name).is_some_and(|v| !v.is_empty()));
+        Self { patience: if prompts { WITH_PROMPT } else { WITHOUT_PROMPT } }
+    }
+}
+
+impl Default for Keychain {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Vault for Keychain {
+    fn read(&self, entry: &Entry) -> Result<Option<SecretSlice<u8>>, VaultError> {
+        ask(self.patience, entry, |entry| {
+            let bytes = Zeroizing::new(entry.get_secret()?);
+            Ok(SecretSlice::from(bytes.to_vec()))
+        })
+    }
+
+    fn write(&self, entry: &Entry, value: &SecretSlice<u8>) -> Result<(), VaultError> {
+        let value = value.clone();
+        match ask(self.patience, entry, move |entry| entry.set_secret(value.expose_secret()))? {
+            Some(()) => Ok(()),
+            None => Err(VaultError::NoKeychain("it has no default collection to store into".into())),
+        }
+    }
+
+    fn remove(&self, entry: &Entry) -> Result<(), VaultError> {
+        ask(self.patience, entry, |entry| entry.delete_credential()).map(|_| ())
+    }
+}
+
+/// Makes one call on a thread of its own. The thread is never joined: a keychain whose daemon died in the middle of
+/// a call does not answer, and cannot be told to stop.
+fn ask<T: Send + 'static>(
+    patience: Duration,
+    entry: &Entry,
+    call: impl FnOnce(&keyring::Entry) -> keyring::Result<T> + Send + 'static,
+) -> Result<Option<T>, VaultError> {
+    let account = entry.to_string();
+    within(patience, move || {
+        outcome(&account, keyring::Entry::new(SERVICE, &account).and_then(|entry| call(&entry)))
+    })
+}
+
+fn within<T: Send + 'static>(
+    patience: Duration,
+    work: impl FnOnce() -> Result<T, VaultError> + Send + 'static,
+) -> Result<T, VaultError> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    thread::Builder::new()
+        .name("keychain".into())
+        .spawn(move || {
+            let _ = answer.send(work()); // Nobody listens any more once the wait is over.
+        })
+        .map_err(|error| VaultError::Other(error.to_string()))?;
+    match answered.recv_timeout(patience) {
+        Ok(outcome) => outcome,
+        Err(RecvTimeoutError::Timeout) => Err(VaultError::TimedOut),
+        Err(RecvTimeoutError::Disconnected) => Err(VaultError::Other("the keychain's client failed".into())),
+    }
+}
+
+/// What a store's answer means. Its errors are never formatted with `{:?}`: two of them hold the secret's bytes.
+fn outcome<T>(account: &str, answer: keyring::Result<T>) -> Result<Option<T>, VaultError> {
+    use keyring::Error;
+    let damaged =
+        |reason: &str| VaultError::Damaged { place: format!("entry {account:?}"), reason: reason.into() };
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        // A locked KeePassXC or oo7 says this too though the entry exists.
+        Err(Error::NoEntry) => Ok(None),
+        Err(Error::NoStorageAccess(cause)) => Err(VaultError::Locked(cause.to_string())),
+        Err(Error::NoDefaultStore) => Err(VaultError::NoKeychain(why_none())),
+        Err(Error::PlatformFailure(cause)) => Err(VaultError::Other(cause.to_string())),
+        Err(Error::BadEncoding(_) | Error::BadDataFormat(..)) => Err(damaged("its bytes make no sense")),
+        Err(Error::BadStoreFormat(_)) => Err(damaged("the keychain itself makes no sense")),
+        Err(Error::Ambiguous(entries)) => Err(damaged(&format!("it is there {} times", entries.len()))),
+        Err(Error::TooLong(what, limit)) => {
+            Err(VaultError::Other(format!("the keychain takes {limit} bytes at most for the {what}")))
+        }
+        Err(Error::Invalid(what, reason)) => Err(VaultError::Other(format!("{what}: {reason}"))),
+        Err(_) => Err(VaultError::Other("the keychain does not support this".into())),
+    }
+}
+
+fn why_none() -> String {
+    use keyring::Error::{NoStorageAccess, PlatformFailure};
+    match keyring::Entry::store_status() {
+        Err(PlatformFailure(cause) | NoStorageAccess(cause)) => cause.to_string(),
+        _ => "this system has none that onetap knows".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(error: keyring::Error) -> String {
+        format!("{:?}", outcome::<()>("seed:doug", Err(error)).unwrap_err())
+    }
+
+    #[test]
+    fn an_error_that_holds_bytes_does_not_show_them() {
+        let bytes = b"JBSWY3DP".to_vec();
+        for text in [
+            failed(keyring::Error::BadEncoding(bytes.clone())),
+            failed(keyring::Error::BadDataFormat(bytes.clone(), "odd".into())),
+        ] {
+            assert!(text.starts_with("Damaged"), "{text}");
+            assert!(!text.contains("JBSWY3DP") && !text.contains("74, 66"), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_failure_keeps_its_cause() {
+        assert_eq!(outcome::<()>("seed:doug", Err(keyring::Error::NoEntry)), Ok(None));
+        let locked = failed(keyring::Error::NoStorageAccess("prompt dismissed".into()));
+        assert_eq!(locked, r#"Locked("prompt dismissed")"#);
+        assert_eq!(failed(keyring::Error::PlatformFailure("NoSession".into())), r#"Other("NoSession")"#);
+    }
+
+    #[test]
+    fn a_keychain_that_is_silent_or_dies_is_not_waited_for() {
+        let (hold, held) = mpsc::channel::<()>();
+        let silent = within(Duration::from_millis(10), move || {
+            let _ = held.recv();
+            Ok(())
+        });
+        assert_eq!(silent, Err(VaultError::TimedOut));
+        drop(hold);
+    }
+}
