@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
+mod seal;
 pub mod store;
 
 /// Temporary credentials.
