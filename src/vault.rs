@@ -21,7 +21,7 @@ pub enum Entry {
     AccessKey(String),
     /// The 32 bytes that seal the kept sessions.
     SealingKey,
-    /// A profile's TOTP seed, as an `otpauth://` URI.
+    /// A profile's TOTP seed, as Base32 or an `otpauth://` URI.
     Seed(String),
 }
 

@@ -132,5 +132,15 @@ mod tests {
             *b"onetap sessions\x01\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07"
         );
         assert_eq!(id.kernel_name(), "onetap:07070707070707070707070707070707");
+        // Sealed by libsodium's crypto_aead_xchacha20poly1305_ietf_encrypt.
+        let foreign = concat!(
+            "af1b6413b3850a65d09fe2c7dcbe5fe9ef968fb7762a20f3055f8e67335f7eed",
+            "d13a965b9ef3a2b19d42fb5519a6ca90"
+        );
+        let body = HEXLOWER.decode(foreign.as_bytes()).unwrap();
+        let nonce: Vec<u8> = (64..88).collect();
+        let sealed = [id.header().as_slice(), &nonce, &body].concat();
+        let key = SecretSlice::from((0..32).collect::<Vec<u8>>());
+        assert_eq!(open(&sealed, &key).unwrap().as_slice(), br#"{"access_keys":{},"sessions":[]}"#);
     }
 }
