@@ -1,1 +1,3 @@
 //! The bench that the stories run on.
+
+pub mod secret_service;
