@@ -28,7 +28,7 @@ pub fn write(name: &str, value: &SecretSlice<u8>, life: Duration) -> bool {
     value.expose_secret().len() <= LONGEST && place(name, value, life).is_ok()
 }
 
-/// Removes the key `name`; `true` unless it is still there.
+/// Removes the key `name`; `false` when it may still be there, since the kernel refused.
 pub fn remove(name: &str) -> bool {
     match find(name) {
         // Invalidated, not only unlinked: whoever found it a moment ago can no longer read it.

@@ -3,6 +3,7 @@
 //! Keychain and umask are a process's own, so each step runs in a child: this test binary, asked for [`the_child`].
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -84,7 +85,7 @@ fn session() -> Session {
 }
 
 fn say(outcome: impl std::fmt::Debug) {
-    println!("\n=> {outcome:?}");
+    writeln!(io::stdout(), "\n=> {outcome:?}").unwrap();
 }
 
 /// The child for `step`, started by `prefix` (a program and its arguments) where it is not empty.
