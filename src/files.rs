@@ -140,7 +140,8 @@ fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)] // modes and links
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
