@@ -3,9 +3,20 @@
 //! The modules stand in the order of their dependencies: each may use only those below it in this list
 //! (`tests/architecture.rs` holds the list against the code). `docs/ARCHITECTURE.md` is the guided tour.
 
+pub mod cli;
+pub mod commands;
+
+pub mod terminal;
+
+pub mod authenticator;
+
+pub mod error;
+
 pub mod sts;
 
 pub mod turn;
+
+pub mod settings;
 
 pub mod plan;
 pub mod profiles;
@@ -25,3 +36,4 @@ pub mod vault;
 
 pub mod attendant;
 pub mod files;
+pub mod places;

@@ -1,3 +1,30 @@
-//! The command `onetap`.
+//! The command `onetap`: parse, run, report, exit code.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use onetap::{cli, commands};
+
+/// What `exec` answers for every failure of onetap itself, as env(1) and its kin do.
+const EXEC_FAILED: u8 = 125;
+
+fn main() -> ExitCode {
+    let is_exec = std::env::args_os().any(|argument| argument == "exec");
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refused) => {
+            let _ = refused.print();
+            let ours = if is_exec { EXEC_FAILED } else { 2 };
+            return if refused.use_stderr() { ours.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let is_exec = matches!(cli.verb, cli::Verb::Exec { .. });
+    let Err(error) = commands::run(cli) else { return ExitCode::SUCCESS };
+    let _ = writeln!(std::io::stderr(), "onetap: {}", error.line());
+    match error.status() {
+        own @ (126 | 127) => own.into(),
+        _ if is_exec => EXEC_FAILED.into(),
+        own => own.into(),
+    }
+}

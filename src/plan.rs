@@ -42,6 +42,8 @@ pub struct Plan {
     pub region: Option<String>,
     /// Where STS is, if not at AWS's own address.
     pub endpoint: Option<Endpoint>,
+    /// The profile's own `endpoint_url`, for the child; not checked, since other services use it.
+    pub endpoint_url: Option<String>,
     /// How long the session shall live: 900 to 129,600 s.
     pub duration: Duration,
 }
@@ -215,7 +217,8 @@ pub fn plan(profiles: &Profiles, name: &str, wishes: &Wishes) -> Result<Plan, Pl
         partition,
         sts_region,
         region,
-        endpoint: endpoint(&profile, wishes)?,
+        endpoint: endpoint(Some(&profile), wishes)?,
+        endpoint_url: profile.value("endpoint_url").filter(|_| !wishes.ignore_endpoints).map(str::to_owned),
         duration: parsed(&profile, "onetap_session_duration", session_duration)?.unwrap_or(DEFAULT_DURATION),
         mfa_serial,
     })
@@ -261,7 +264,7 @@ pub fn region(
 }
 
 /// The configured address of STS, in the order of the AWS SDKs and Tools Reference ("Service-specific endpoints").
-pub fn endpoint(profile: &Profile<'_>, wishes: &Wishes) -> Result<Option<Endpoint>, PlanError> {
+pub fn endpoint(profile: Option<&Profile<'_>>, wishes: &Wishes) -> Result<Option<Endpoint>, PlanError> {
     if wishes.ignore_endpoints {
         return Ok(None);
     }
@@ -272,10 +275,11 @@ pub fn endpoint(profile: &Profile<'_>, wishes: &Wishes) -> Result<Option<Endpoin
             reason,
         });
     }
-    match profile.service_endpoint("sts").or_else(|| profile.value("endpoint_url")) {
-        Some(text) => text.parse().map(Some).map_err(|reason| bad(profile, "endpoint_url", text, reason)),
-        None => Ok(None),
-    }
+    let Some(profile) = profile else { return Ok(None) };
+    let Some(text) = profile.service_endpoint("sts").or_else(|| profile.value("endpoint_url")) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|reason| bad(profile, "endpoint_url", text, reason))
 }
 
 fn session_duration(text: &str) -> Result<Duration, String> {

@@ -23,6 +23,11 @@ impl MfaSerial {
         Partition::named(parts.next()?)
     }
 
+    /// The account that an ARN names.
+    pub fn account(&self) -> Option<&str> {
+        self.0.strip_prefix("arn:")?.split(':').nth(3)
+    }
+
     /// Whether it is an ARN, so that the device may be a virtual one.
     pub fn is_arn(&self) -> bool {
         self.0.starts_with("arn:")

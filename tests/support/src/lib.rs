@@ -1,4 +1,5 @@
 //! The bench that the stories run on.
 
-pub mod secret_service;
 pub mod aws;
+pub mod home;
+pub mod secret_service;

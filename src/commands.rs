@@ -1,0 +1,239 @@
+//! From a verb to its outcome; the one place that wires the real seams together.
+//!
+//! The environment, the clock and the person are looked up here and passed on as values.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::attendant::Attendant;
+use crate::authenticator::Authenticator;
+use crate::card::Reader;
+use crate::code::CodeSource;
+use crate::code::prompt::Prompt;
+use crate::code::software::Software;
+use crate::code::yubikey::YubiKey;
+use crate::error::Error;
+use crate::places::Places;
+use crate::plan::{self, Plan, PlanError, SourceName, Wishes};
+use crate::profiles::Profiles;
+use crate::session::store::SessionStore;
+use crate::settings::{Settings, VaultKind};
+use crate::sts::Address;
+use crate::terminal::Terminal;
+use crate::vault::Vault;
+use crate::vault::file::FileVault;
+use crate::vault::keychain::Keychain;
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
+use aws_types::os_shim_internal::{Env, Fs};
+
+use crate::cli::{Cli, Options, Seed, Verb};
+
+mod add;
+mod clear;
+mod code;
+mod config_file;
+mod credential_process;
+mod exec;
+mod remove;
+mod seed;
+mod status;
+
+/// How long a person has, unless `--timeout` says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// The same for `credential-process`: Go's SDK kills the process after 60 s.
+const PROCESS_TIMEOUT: Duration = Duration::from_secs(55);
+
+/// Runs a verb.
+pub fn run(cli: Cli) -> Result<(), Error> {
+    let limit = match (cli.options.timeout, &cli.verb) {
+        (Some(seconds), _) => Duration::from_secs(seconds),
+        (None, Verb::CredentialProcess { .. }) => PROCESS_TIMEOUT,
+        (None, _) => TIMEOUT,
+    };
+    let context = Context {
+        attendant: Arc::new(Terminal::find()),
+        clock: SharedTimeSource::new(SystemTimeSource::new()),
+        deadline: Instant::now().checked_add(limit).ok_or(Error::TimedOut(limit))?,
+        env: Env::real(),
+        limit,
+        options: cli.options,
+        places: Places::of_this_person().ok_or(Error::NoHome)?,
+    };
+    match cli.verb {
+        Verb::Add(add) => add::run(&context, &add),
+        Verb::Clear { profile } => clear::run(&context, profile.as_deref()),
+        Verb::Code { profile } => code::run(&context, profile),
+        Verb::CredentialProcess { profile } => credential_process::run(&context, profile),
+        Verb::Exec { profile, command } => exec::run(&context, profile, command),
+        Verb::Remove { profile } => remove::run(&context, &profile),
+        Verb::Seed(Seed::Add { profile, stdin }) => seed::add(&context, &profile, stdin),
+        Verb::Seed(Seed::Remove { profile }) => seed::remove(&context, &profile),
+        Verb::Status { profile } => status::run(&context, profile.as_deref()),
+    }
+}
+
+/// What every verb starts from.
+struct Context {
+    attendant: Arc<dyn Attendant>,
+    clock: SharedTimeSource,
+    deadline: Instant,
+    env: Env,
+    limit: Duration,
+    options: Options,
+    places: Places,
+}
+
+impl Context {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.env.get(name).ok().filter(|value| !value.is_empty())
+    }
+
+    fn profiles(&self) -> Result<Profiles, Error> {
+        Ok(Profiles::load(&self.env, &Fs::real())?)
+    }
+
+    /// The profile that was named, else `AWS_PROFILE`.
+    fn named(&self, profile: Option<String>) -> Result<String, Error> {
+        profile.or_else(|| self.variable("AWS_PROFILE")).ok_or(Error::NoProfile)
+    }
+
+    fn wishes(&self) -> Wishes {
+        let endpoint = ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]
+            .into_iter()
+            .find_map(|name| Some((name, self.variable(name)?)));
+        Wishes {
+            region: self.variable("AWS_REGION").or_else(|| self.variable("AWS_DEFAULT_REGION")),
+            endpoint,
+            ignore_endpoints: self
+                .variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+                .is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            codes: self.options.code.as_ref().map(|codes| codes.0.clone()),
+            token: match self.options.reader {
+                Some(Reader::Pcsc(serial)) => serial,
+                _ => None,
+            },
+        }
+    }
+
+    /// The plan, or why there is none with the file and the line.
+    fn plan(&self, profiles: &Profiles, name: &str) -> Result<Plan, Error> {
+        plan::plan(profiles, name, &self.wishes()).map_err(|source| located(profiles, source))
+    }
+
+    fn address(&self, profiles: &Profiles, plan: &Plan) -> Address {
+        let own =
+            profiles.profile(&plan.profile).and_then(|profile| profile.value("ca_bundle").map(PathBuf::from));
+        Address {
+            region: plan.sts_region.clone(),
+            endpoint: plan.endpoint.clone(),
+            ca_bundle: self.variable("AWS_CA_BUNDLE").map(PathBuf::from).or(own),
+        }
+    }
+
+    fn settings(&self) -> Result<Settings, Error> {
+        Ok(Settings::read(&self.places.settings())?)
+    }
+
+    fn vault_kind(&self) -> Result<VaultKind, Error> {
+        Ok(self.settings()?.vault(self.options.vault)?)
+    }
+
+    /// The vault in use; opens nothing before it is read.
+    fn vault(&self) -> Result<Arc<dyn Vault>, Error> {
+        Ok(match self.vault_kind()? {
+            VaultKind::Keychain => Arc::new(Keychain::new()),
+            VaultKind::File => {
+                let passphrase = self.variable("ONETAP_VAULT_PASSPHRASE_FILE").map(PathBuf::from);
+                Arc::new(FileVault::new(self.places.vault(), passphrase, self.attendant.clone()))
+            }
+        })
+    }
+
+    fn store(&self, vault: Arc<dyn Vault>) -> SessionStore {
+        SessionStore::new(self.places.sessions(), vault)
+    }
+
+    fn authenticator(
+        &self,
+        profiles: &Profiles,
+        plan: Plan,
+        verb: &'static str,
+        min_ttl: Duration,
+    ) -> Result<Authenticator, Error> {
+        let vault = self.vault()?;
+        Ok(Authenticator {
+            address: self.address(profiles, &plan),
+            sources: self.sources(&plan, &vault),
+            store: Arc::new(self.store(vault.clone())),
+            vault,
+            turns: self.places.turns(),
+            verb,
+            min_ttl,
+            deadline: self.deadline,
+            limit: self.limit,
+            attendant: self.attendant.clone(),
+            clock: self.clock.clone(),
+            plan,
+        })
+    }
+
+    fn sources(&self, plan: &Plan, vault: &Arc<dyn Vault>) -> Vec<Arc<dyn CodeSource>> {
+        let source = |name: &SourceName| -> Arc<dyn CodeSource> {
+            match name {
+                SourceName::Prompt => Arc::new(Prompt { device: plan.mfa_serial.to_string() }),
+                SourceName::Software => Arc::new(Software::new(plan.profile.clone(), vault.clone())),
+                SourceName::YubiKey => Arc::new(YubiKey::new(self.reader(plan), plan.account.clone())),
+            }
+        };
+        plan.codes.iter().map(source).collect()
+    }
+
+    fn reader(&self, plan: &Plan) -> Reader {
+        match &self.options.reader {
+            Some(Reader::Mock(path)) => Reader::Mock(path.clone()),
+            Some(Reader::Pcsc(_)) | None => Reader::Pcsc(plan.token),
+        }
+    }
+
+    /// A virtual token's seed stands in plain text: its codes go to AWS itself only if that was said aloud.
+    fn refuse_mock_on_aws(&self, plan: &Plan) -> Result<(), Error> {
+        let mock = matches!(self.options.reader, Some(Reader::Mock(_)));
+        let used = plan.codes.contains(&SourceName::YubiKey);
+        let local = plan.endpoint.as_ref().is_some_and(plan::Endpoint::is_loopback);
+        if mock && used && !local && !self.options.allow_mock_on_aws {
+            let endpoint =
+                plan.endpoint.as_ref().map_or("AWS".into(), |endpoint| endpoint.as_str().to_owned());
+            return Err(Error::MockOnAws { endpoint });
+        }
+        Ok(())
+    }
+}
+
+fn located(profiles: &Profiles, source: PlanError) -> Error {
+    let at = source.place().and_then(|(profile, key)| profiles.locate(profile, key));
+    let lost = match &source {
+        PlanError::NoProfile { name, .. } => profiles.lost(name),
+        _ => None,
+    };
+    Error::Plan { source: Box::new(source), at, lost }
+}
+
+/// Runs the part that waits: on one thread, with the clock, the network and Ctrl-C, and without waiting for a
+/// thread that is stuck with a card.
+fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Usage(format!("no event loop: {error}")))?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Hands over a result. stdout is a protocol: this is the only function that writes to it.
+fn print(bytes: &[u8]) -> Result<(), Error> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Error::Output(error.to_string()))
+}

@@ -1,0 +1,208 @@
+//! `onetap add`: a user's long-term key into the vault, the profile into `~/.aws/config`.
+//!
+//! Asks everything, proves the key, and only then writes.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::attendant::{Echo, Notice, Question, Unattended};
+use crate::cli::Add;
+use crate::error::Error;
+use crate::keys::AccessKey;
+use crate::plan::{self, MfaSerial, NotASerial, Partition, PlanError};
+use crate::profiles::Profiles;
+use crate::session::store::Kept;
+use crate::sts::{Address, Identity, Sts};
+
+use super::{Context, block_on, config_file, located, print};
+
+pub(super) fn run(context: &Context, add: &Add) -> Result<(), Error> {
+    let name = add.profile.as_str();
+    well_named(name)?;
+    let profiles = context.profiles()?;
+    let kind = context.vault_kind()?;
+    let given = given_serial(&profiles, add)?;
+    if let Some(region) = add.region.as_deref().filter(|region| Partition::of_region(region).is_none()) {
+        return Err(Error::Usage(format!("{region:?} is not the name of a region, such as eu-west-1")));
+    }
+    let key = key(context, add.from_env)?;
+    let identity =
+        if add.offline { None } else { Some(prove(context, &profiles, add, given.as_ref(), &key)?) };
+    let serial = match given {
+        Some(serial) => serial,
+        None => ask_serial(context, identity.as_ref())?,
+    };
+    same_account(identity.as_ref(), &serial)?;
+
+    let vault = context.vault()?;
+    key.write(vault.as_ref(), name)?;
+    context.settings()?.record(kind)?;
+    forget_old_key(context, name, &key)?;
+    write_profile(context, &profiles, add, &serial)?;
+    warn_of_plain_keys(context, &profiles, name);
+    let owner = identity.map_or_else(String::new, |identity| format!(" of {}", identity.arn));
+    let file = profiles.files().config.display();
+    print(
+        format!("Stored {}{owner} in the {}; [profile {name}] is in {file}.\n", key.id, kind.word())
+            .as_bytes(),
+    )
+}
+
+/// The characters that every SDK's parser takes in a profile's name (aws-runtime, `normalize.rs`).
+fn well_named(name: &str) -> Result<(), Error> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-/.%@:+".contains(c);
+    if !name.is_empty() && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("{name:?} cannot name a profile: only letters, digits and _-/.%@:+ can")))
+}
+
+fn given_serial(profiles: &Profiles, add: &Add) -> Result<Option<MfaSerial>, Error> {
+    let stored = profiles.profile(&add.profile).and_then(|profile| profile.value("mfa_serial"));
+    let Some(text) = add.mfa_serial.as_deref().or(stored) else { return Ok(None) };
+    match text.parse() {
+        Ok(serial) => Ok(Some(serial)),
+        Err(NotASerial::Fido(serial)) => {
+            Err(located(profiles, PlanError::Fido { profile: add.profile.clone(), serial }))
+        }
+        Err(malformed) => Err(Error::Usage(format!("the MFA device {malformed}"))),
+    }
+}
+
+fn key(context: &Context, from_env: bool) -> Result<AccessKey, Error> {
+    if !from_env {
+        let id = ask(context, "Access key id", Echo::Shown)?;
+        let id = id.expose_secret().trim().to_owned();
+        // The id is checked before the secret is asked.
+        AccessKey::parse(&id, &"x".into())?;
+        return Ok(AccessKey::parse(&id, &ask(context, "Secret access key", Echo::Hidden)?)?);
+    }
+    let variable = |name: &str| {
+        context
+            .variable(name)
+            .ok_or_else(|| Error::Usage(format!("--from-env needs {name}, which is not set")))
+    };
+    let id = variable("AWS_ACCESS_KEY_ID")?;
+    if context.variable("AWS_SESSION_TOKEN").is_some() {
+        return Err(crate::keys::NotAKey::Temporary(id).into());
+    }
+    Ok(AccessKey::parse(&id, &SecretString::from(variable("AWS_SECRET_ACCESS_KEY")?))?)
+}
+
+fn ask(context: &Context, prompt: &str, echo: Echo) -> Result<SecretString, Error> {
+    let question = Question { prompt: prompt.into(), echo, deadline: context.deadline };
+    Ok(context.attendant.ask(question)?)
+}
+
+/// GetCallerIdentity needs no permission, so that a refusal always means the key.
+fn prove(
+    context: &Context,
+    profiles: &Profiles,
+    add: &Add,
+    serial: Option<&MfaSerial>,
+    key: &AccessKey,
+) -> Result<Identity, Error> {
+    let wishes = context.wishes();
+    let profile = profiles.profile(&add.profile).or_else(|| profiles.profile("default"));
+    let (mut region, mut ca_bundle) = (wishes.region.clone(), None);
+    if let Some(profile) = &profile {
+        region = plan::region(profiles, profile, &wishes).map_err(|error| located(profiles, error))?;
+        ca_bundle = profile.value("ca_bundle").map(Into::into);
+    }
+    let own = profiles.profile(&add.profile);
+    let endpoint = plan::endpoint(own.as_ref(), &wishes).map_err(|error| located(profiles, error))?;
+    let home = serial.and_then(MfaSerial::partition).unwrap_or(Partition::Aws).home_region();
+    let address = Address {
+        region: add.region.clone().or(region).unwrap_or_else(|| home.into()),
+        endpoint,
+        ca_bundle: context.variable("AWS_CA_BUNDLE").map(Into::into).or(ca_bundle),
+    };
+    let sts = Sts::new(&address, key, context.clock.clone())?;
+    block_on(async { Ok(sts.caller_identity().await?) })
+}
+
+fn ask_serial(context: &Context, identity: Option<&Identity>) -> Result<MfaSerial, Error> {
+    // A virtual device usually has its user's name.
+    let usual = identity.and_then(|identity| {
+        let (head, user) = identity.arn.split_once(":user/")?;
+        Some(format!("{head}:mfa/{}", user.rsplit('/').next()?))
+    });
+    let prompt = match &usual {
+        Some(usual) => format!("MFA device [{usual}]"),
+        None => "MFA device (arn:aws:iam::ACCOUNT:mfa/NAME)".into(),
+    };
+    let answer = match ask(context, &prompt, Echo::Shown) {
+        Err(Error::Unattended(Unattended::Nobody(_))) => {
+            let example = usual.unwrap_or_else(|| "arn:aws:iam::ACCOUNT:mfa/NAME".into());
+            return Err(Error::Usage(format!("the MFA device is not known; add --mfa-serial {example}")));
+        }
+        answer => answer?,
+    };
+    let text = match (answer.expose_secret().trim(), usual) {
+        ("", Some(usual)) => usual,
+        (text, _) => text.to_owned(),
+    };
+    text.parse().map_err(|error| Error::Usage(format!("the MFA device {error}")))
+}
+
+fn same_account(identity: Option<&Identity>, serial: &MfaSerial) -> Result<(), Error> {
+    match (identity, serial.account()) {
+        (Some(identity), Some(account)) if identity.account != account => Err(Error::Usage(format!(
+            "the key belongs to {}, and the MFA device {serial} to another account; check both",
+            identity.arn
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A kept session of the key that stood here before must not be taken for one of the new key.
+fn forget_old_key(context: &Context, profile: &str, key: &AccessKey) -> Result<(), Error> {
+    if !context.places.sessions().exists() {
+        return Ok(());
+    }
+    let store = context.store(context.vault()?);
+    let replace = |kept: &mut Kept| {
+        kept.access_keys.insert(profile.into(), key.id.clone());
+    };
+    Ok(store.update(replace, context.clock.now())?)
+}
+
+fn write_profile(context: &Context, profiles: &Profiles, add: &Add, serial: &MfaSerial) -> Result<(), Error> {
+    let mut keys = vec![("mfa_serial", serial.as_str())];
+    if let Some(region) = &add.region {
+        keys.push(("region", region));
+    }
+    if let Some(account) = &add.account {
+        keys.push(("onetap_account", account));
+    }
+    let line;
+    if add.credential_process {
+        line = hand_off_line(&add.profile)?;
+        keys.push(("credential_process", &line));
+    }
+    config_file::set(context, &profiles.files().config, &add.profile, &keys)
+}
+
+fn hand_off_line(profile: &str) -> Result<String, Error> {
+    let program = std::env::current_exe()
+        .map_err(|error| Error::Usage(format!("the path of onetap itself is not known: {error}")))?;
+    let program = program.to_str().filter(|path| !path.contains(['"', '$', '`', '\\']) || cfg!(windows));
+    let program = program.ok_or_else(|| {
+        Error::Usage(
+            "the path of onetap holds characters that SDKs do not pass on; write the line by hand".into(),
+        )
+    })?;
+    // Some SDKs split the line like a shell, the others hand it to one.
+    let quoted = if program.contains(' ') { format!("\"{program}\"") } else { program.into() };
+    Ok(format!("{quoted} credential-process {profile}"))
+}
+
+fn warn_of_plain_keys(context: &Context, profiles: &Profiles, name: &str) {
+    if profiles.profile(name).is_some_and(|profile| profile.value("aws_access_key_id").is_some()) {
+        let place =
+            profiles.locate(name, "aws_access_key_id").map(|place| format!(" ({place})")).unwrap_or_default();
+        context.attendant.notice(Notice::Warning(format!(
+            "keys of the profile {name} still stand in plain text{place}: AWS's tools prefer them, and MFA never \
+             happens; remove them from that file"
+        )));
+    }
+}

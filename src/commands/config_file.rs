@@ -1,0 +1,78 @@
+//! Changes one profile in `~/.aws/config` and leaves every other byte alone.
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::files::{Lock, Private, write_whole};
+use crate::profiles::edit;
+
+use super::Context;
+
+/// The section of a profile in the config file.
+fn section(profile: &str) -> String {
+    if profile == "default" { "default".into() } else { format!("profile {profile}") }
+}
+
+/// Sets keys in the profile's section, which is made if it lacks.
+pub(super) fn set(context: &Context, file: &Path, profile: &str, keys: &[(&str, &str)]) -> Result<(), Error> {
+    change(context, file, |content| {
+        edit::set(content, &section(profile), keys).map_err(|error| error.to_string())
+    })
+}
+
+/// Removes keys from the profile's section.
+pub(super) fn unset(context: &Context, file: &Path, profile: &str, keys: &[&str]) -> Result<(), Error> {
+    change(context, file, |content| Ok(edit::unset(content, &section(profile), keys)))
+}
+
+fn change(
+    context: &Context,
+    file: &Path,
+    edit: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+) -> Result<(), Error> {
+    let refused = |reason: String| Error::File { path: file.into(), reason };
+    // Two of our own writers; an editor knows nothing of locks.
+    let _lock = Lock::take(&context.places.state.join("config.lock"), context.deadline.min(soon()))
+        .map_err(|error| refused(error.to_string()))?;
+    let before = match std::fs::read(file) {
+        Ok(content) => content,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(refused(error.to_string())),
+    };
+    let after = edit(&before).map_err(refused)?;
+    if after == before {
+        return Ok(());
+    }
+    write_whole(file, &after, Private::AsItWas).map_err(|error| refused(error.to_string()))
+}
+
+/// The other writer only edits a file.
+fn soon() -> Instant {
+    let now = Instant::now();
+    now.checked_add(std::time::Duration::from_secs(5)).unwrap_or(now)
+}
+
+/// Whether a `credential_process` line calls onetap for this very profile: then it is the profile's hand-off, not a
+/// source of its keys.
+pub(super) fn is_our_line(line: &str, profile: &str) -> bool {
+    let words = line.replace(['"', '\''], "");
+    let Some((program, rest)) = words.split_once(" credential-process") else { return false };
+    let program = Path::new(program.trim()).file_stem().and_then(|name| name.to_str());
+    program == Some("onetap") && rest.trim() == profile
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_our_line;
+
+    #[test]
+    fn our_own_line_is_known() {
+        assert!(is_our_line("/usr/bin/onetap credential-process doug", "doug"));
+        assert!(is_our_line("\"/a path/onetap\" credential-process \"doug\"", "doug"));
+        assert!(is_our_line("onetap credential-process doug", "doug"));
+        assert!(!is_our_line("onetap credential-process doug", "prod"));
+        assert!(!is_our_line("/usr/bin/twotap credential-process doug", "doug"));
+        assert!(!is_our_line("aws-vault export --format=json doug", "doug"));
+    }
+}

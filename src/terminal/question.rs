@@ -1,0 +1,119 @@
+//! A question on a Unix terminal, with a time limit, restored on every way out.
+//!
+//! `rpassword` reads without a limit and leaves the echo off when Ctrl-C ends the process in the middle; here the
+//! terminal hands over single bytes, Ctrl-C among them, so that the answer, the limit and the interrupt all return.
+//! Source: termios(3).
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use crate::attendant::{Echo, Unattended};
+
+/// More than the longest answer, an `otpauth://` URI: the buffer must not grow, since growing leaves copies.
+const LONGEST: usize = 4096;
+
+/// Asks and reads one line.
+pub(super) fn ask(
+    tty: &mut File,
+    prompt: &str,
+    echo: Echo,
+    deadline: Instant,
+) -> Result<SecretString, Unattended> {
+    let failed = |error: io::Error| Unattended::Nobody(error.to_string());
+    write!(tty, "{prompt}: ").map_err(failed)?;
+    let raw = Raw::enter(tty).map_err(failed)?;
+    let answer = read_line(tty, echo, deadline);
+    drop(raw);
+    let _ = writeln!(tty);
+    answer
+}
+
+fn read_line(tty: &mut File, echo: Echo, deadline: Instant) -> Result<SecretString, Unattended> {
+    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
+    loop {
+        let mut byte = [0; 1];
+        wait(tty, deadline)?;
+        match tty.read(&mut byte) {
+            Ok(1) => {}
+            Ok(_) => return Err(Unattended::Nobody("the terminal was closed".into())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Unattended::Nobody(error.to_string())),
+        }
+        match byte {
+            [b'\n' | b'\r'] => break,
+            [0x03] => return Err(Unattended::Interrupted), // Ctrl-C
+            [0x04] if line.is_empty() => {
+                return Err(Unattended::Nobody("the terminal sent end of file".into()));
+            }
+            [0x08 | 0x7f] => {
+                // A character of UTF-8 is its first byte and those that follow it (10xxxxxx).
+                while line.pop().is_some_and(|last| last & 0xc0 == 0x80) {}
+                redraw(tty, echo, b"\x08 \x08");
+            }
+            [0x15] => {
+                // Ctrl-U
+                line.iter().filter(|b| **b & 0xc0 != 0x80).for_each(|_| redraw(tty, echo, b"\x08 \x08"));
+                line.clear();
+            }
+            [control] if control < 0x20 => {}
+            _ if line.len() == LONGEST => return Err(Unattended::Nobody("the answer is too long".into())),
+            [byte] => {
+                line.push(byte);
+                redraw(tty, echo, &[byte]);
+            }
+        }
+    }
+    std::str::from_utf8(&line)
+        .map(SecretString::from)
+        .map_err(|_| Unattended::Nobody("the answer is not UTF-8".into()))
+}
+
+fn redraw(tty: &mut File, echo: Echo, bytes: &[u8]) {
+    if echo == Echo::Shown {
+        let _ = tty.write_all(bytes);
+    }
+}
+
+fn wait(tty: &File, deadline: Instant) -> Result<(), Unattended> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit = Timespec::try_from(left).map_err(|_| Unattended::TimedOut)?;
+        match poll(&mut [PollFd::new(tty, PollFlags::IN)], Some(&limit)) {
+            Ok(0) => return Err(Unattended::TimedOut),
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Unattended::Nobody(error.to_string())),
+        }
+    }
+}
+
+/// A terminal that hands over single bytes without echo, until dropped.
+struct Raw {
+    tty: File,
+    before: Termios,
+}
+
+impl Raw {
+    fn enter(tty: &File) -> io::Result<Self> {
+        let tty = tty.try_clone()?;
+        let before = tcgetattr(tty.as_fd())?;
+        let mut raw = before.clone();
+        raw.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+        // Flush: what was typed before the question is not its answer.
+        tcsetattr(tty.as_fd(), OptionalActions::Flush, &raw)?;
+        Ok(Self { tty, before })
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let _ = tcsetattr(self.tty.as_fd(), OptionalActions::Now, &self.before);
+    }
+}
