@@ -3,7 +3,6 @@
 //! Keychain and umask are a process's own, so each step runs in a child: this test binary, asked for [`the_child`].
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -84,8 +83,9 @@ fn session() -> Session {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "stdout is how the child answers")]
 fn say(outcome: impl std::fmt::Debug) {
-    writeln!(io::stdout(), "\n=> {outcome:?}").unwrap();
+    println!("\n=> {outcome:?}");
 }
 
 /// The child for `step`, started by `prefix` (a program and its arguments) where it is not empty.
