@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub mod mock;
 pub mod pcsc;
@@ -54,7 +54,7 @@ pub enum CardError {
         /// What is wrong with it, and in which line.
         reason: String,
     },
-    /// Readers exist, none of them holds a YubiKey.
+    /// Not one reader is there, a YubiKey's own included.
     #[error("no reader is connected")]
     NoReader,
     /// The smart card service is not there.
@@ -77,7 +77,7 @@ pub enum CardError {
     /// The card was pulled while it was in use.
     #[error("the YubiKey was removed")]
     Removed,
-    /// Another program reset the card, twice.
+    /// Another program reset the card, and with it what was selected: the conversation must begin again, once.
     #[error("another program reset the YubiKey")]
     Reset,
     /// The limit passed.
@@ -138,6 +138,34 @@ impl Reader {
         match self {
             Self::Mock(path) => mock::transact(path, deadline, work),
             Self::Pcsc(serial) => pcsc::transact(*serial, deadline, work),
+        }
+    }
+}
+
+/// How long a card that is held by others, or that is not there yet, is asked again: a key that was just used over
+/// HID needs up to 3 s before its card answers.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The pause between two attempts.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Why an attempt to reach a card gave nothing.
+enum Attempt {
+    /// It may go better in a moment.
+    Again(CardError),
+    /// It will not go better.
+    Never(CardError),
+}
+
+/// Repeats `attempt` for about three seconds, and never beyond `deadline`.
+fn patiently<T>(deadline: Instant, mut attempt: impl FnMut() -> Result<T, Attempt>) -> Result<T, CardError> {
+    let enough = deadline.min(Instant::now() + PATIENCE);
+    loop {
+        match attempt() {
+            Ok(reached) => return Ok(reached),
+            Err(Attempt::Again(error)) if Instant::now() >= enough => return Err(error),
+            Err(Attempt::Again(_)) => std::thread::sleep(ASK_AGAIN),
+            Err(Attempt::Never(error)) => return Err(error),
         }
     }
 }

@@ -355,3 +355,6 @@ impl Applet<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! The virtual token's file: what it says, and how it is written again.
+//!
+//! One `otpauth://` URI a line (with `&touch=true` for touch), and lines `serial N`, `firmware A.B.C`, `salt HEX`,
+//! `password WORD`, `password-key HEX` (what SET CODE leaves: the derived key), `fault ...`. `#` begins a comment.
+//! Lines that begin with any other word are kept and passed over. Pure: text in, text out.
+
+use std::fmt;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use data_encoding::HEXLOWER_PERMISSIVE as HEX;
+use secrecy::ExposeSecret as _;
+use sha1::{Digest as _, Sha1};
+use zeroize::Zeroizing;
+
+use super::emulator::LONGEST_NAME;
+use crate::otpauth::{Credential, Kind};
+
+/// So long a finger takes, unless the file says otherwise: long enough for the notice to appear.
+const A_FINGER: Duration = Duration::from_millis(600);
+
+/// The firmware of a token whose file names none.
+const FIRMWARE: (u8, u8, u8) = (5, 4, 3);
+
+/// Whether and when a touch comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TouchComes {
+    /// `fault touch-after MS`, or 600 ms.
+    After(Duration),
+    /// `fault touch never`.
+    Never,
+}
+
+/// The scripted faults. Each counts anew at every use of the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults {
+    /// `fault busy N`: so many attempts to connect meet somebody else.
+    pub busy: u32,
+    /// `fault removed-after N`: the token is pulled after so many commands.
+    pub removed_after: Option<u32>,
+    /// `fault reset-after N`: another program resets the card after so many commands; several lines, several resets.
+    pub reset_after: Vec<u32>,
+    /// When a touch comes.
+    pub touch: TouchComes,
+}
+
+/// An account, and the line that it was read from.
+#[derive(Clone, Debug)]
+pub struct Account {
+    credential: Credential,
+    line: Option<usize>,
+    changed: bool,
+}
+
+impl Account {
+    /// An account that no line holds yet.
+    pub fn new(credential: Credential) -> Self {
+        Self { credential, line: None, changed: true }
+    }
+
+    /// What it is.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Makes it another one, on the same line.
+    pub fn replace(&mut self, credential: Credential) {
+        self.credential = credential;
+        self.changed = true;
+    }
+
+    /// Moves a counter on; nothing else changes.
+    pub fn count(&mut self) {
+        if let Kind::Hotp { counter } = &mut self.credential.kind {
+            *counter = counter.wrapping_add(1);
+            self.changed = true;
+        }
+    }
+}
+
+/// Everything that a token holds.
+#[derive(Clone)]
+pub struct Token {
+    /// The serial number, for the management applet.
+    pub serial: Option<u32>,
+    /// The firmware.
+    pub firmware: (u8, u8, u8),
+    /// What passwords are derived with; by default made from the serial.
+    pub salt: Vec<u8>,
+    /// The derived key of the password that is set, if one is.
+    pub password_key: Option<Zeroizing<[u8; 16]>>,
+    /// In the order of the file.
+    pub accounts: Vec<Account>,
+    /// What goes wrong.
+    pub faults: Faults,
+    identity_changed: bool,
+    password_changed: bool,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("serial", &self.serial)
+            .field("firmware", &self.firmware)
+            .field("accounts", &self.accounts)
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Token {
+    /// What SET CODE does.
+    pub fn set_password_key(&mut self, key: Option<Zeroizing<[u8; 16]>>) {
+        self.password_key = key;
+        self.password_changed = true;
+    }
+
+    /// What RESET does: no accounts, no password, another identity.
+    pub fn forget_everything(&mut self, salt: [u8; 8]) {
+        self.accounts.clear();
+        self.set_password_key(None);
+        self.salt = salt.to_vec();
+        self.identity_changed = true;
+    }
+}
+
+/// A line that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct BadLine {
+    line: usize,
+    reason: String,
+}
+
+/// A file as it was read: the token in it, and its lines.
+pub struct TokenFile {
+    /// The token.
+    pub token: Token,
+    lines: Vec<Zeroizing<String>>,
+}
+
+impl fmt::Debug for TokenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenFile").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+impl TokenFile {
+    /// Reads a file's text. The first line that cannot be used is named, never quoted: it may hold a seed.
+    pub fn read(text: &str) -> Result<Self, BadLine> {
+        let mut token = Token {
+            serial: None,
+            firmware: FIRMWARE,
+            salt: Vec::new(),
+            password_key: None,
+            accounts: Vec::new(),
+            faults: Faults {
+                busy: 0,
+                removed_after: None,
+                reset_after: Vec::new(),
+                touch: TouchComes::After(A_FINGER),
+            },
+            identity_changed: false,
+            password_changed: false,
+        };
+        let mut password = None;
+        let mut lines = Vec::new();
+        for (place, line) in text.lines().enumerate() {
+            lines.push(Zeroizing::new(line.to_owned()));
+            let bad = |reason: String| BadLine { line: place + 1, reason };
+            match line.trim().split_once(char::is_whitespace) {
+                _ if line.trim().starts_with("otpauth:") => {
+                    token.add(line, place).map_err(bad)?;
+                }
+                Some(("password", word)) => password = Some(Zeroizing::new(word.trim().to_owned())),
+                Some((word, value)) => {
+                    token.set(word, value.trim()).map_err(|reason| bad(reason.to_owned()))?
+                }
+                None => {}
+            }
+        }
+        if token.salt.is_empty() {
+            token.salt = salt_of(token.serial);
+        }
+        if let Some(word) = password {
+            token.password_key = Some(derive(&word, &token.salt));
+        }
+        Ok(Self { token, lines })
+    }
+
+    /// The file's text with what changed in `token`; comments, unknown lines and their order stay.
+    pub fn write_back(&self, token: &Token) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::new());
+        let mut add = |line: &str| {
+            text.push_str(line);
+            text.push('\n');
+        };
+        for (place, line) in self.lines.iter().enumerate() {
+            let word = line.split_whitespace().next().unwrap_or_default();
+            match word {
+                "password" | "password-key" if token.password_changed => {}
+                "salt" if token.identity_changed => {}
+                _ if word.starts_with("otpauth:") => {
+                    match token.accounts.iter().find(|a| a.line == Some(place)) {
+                        Some(account) if account.changed => add(account.credential.to_uri().expose_secret()),
+                        Some(_) => add(line),
+                        None => {}
+                    }
+                }
+                _ => add(line),
+            }
+        }
+        if token.identity_changed {
+            add(&format!("salt {}", HEX.encode(&token.salt)));
+        }
+        if let (true, Some(key)) = (token.password_changed, &token.password_key) {
+            add(&Zeroizing::new(format!("password-key {}", HEX.encode(&**key))));
+        }
+        for account in token.accounts.iter().filter(|account| account.line.is_none()) {
+            add(account.credential.to_uri().expose_secret());
+        }
+        text
+    }
+}
+
+impl Token {
+    fn add(&mut self, uri: &str, line: usize) -> Result<(), String> {
+        let credential = Credential::from_str(uri).map_err(|error| error.to_string())?;
+        let id = credential.id();
+        if id.len() > LONGEST_NAME {
+            return Err(format!(
+                "a YubiKey's account names have at most {LONGEST_NAME} bytes, this one has {}",
+                id.len()
+            ));
+        }
+        if self.accounts.iter().any(|account| account.credential.id() == id) {
+            return Err("this account stands in the file twice".into());
+        }
+        self.accounts.push(Account { credential, line: Some(line), changed: false });
+        Ok(())
+    }
+
+    /// Takes the value of a line; a word that is not ours is passed over.
+    fn set(&mut self, word: &str, value: &str) -> Result<(), &'static str> {
+        match word {
+            "fault" => self.faults.set(value)?,
+            "firmware" => {
+                let mut parts = value.split('.').map(|part| part.parse().ok());
+                self.firmware = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+                    (Some(Some(a)), Some(Some(b)), Some(Some(c)), None) => (a, b, c),
+                    _ => return Err("a firmware is written like 5.4.3"),
+                };
+            }
+            "password-key" => {
+                let key = Zeroizing::new(HEX.decode(value.as_bytes()).unwrap_or_default());
+                let key: [u8; 16] =
+                    key.as_slice().try_into().map_err(|_| "a password-key has 32 hex digits")?;
+                self.password_key = Some(Zeroizing::new(key));
+            }
+            "salt" => match HEX.decode(value.as_bytes()) {
+                Ok(salt) if salt.len() == 8 => self.salt = salt,
+                _ => return Err("a salt has 16 hex digits"),
+            },
+            "serial" => self.serial = Some(value.parse().map_err(|_| "a serial is a number below 2^32")?),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Faults {
+    fn set(&mut self, fault: &str) -> Result<(), &'static str> {
+        let (word, value) = fault.split_once(char::is_whitespace).unwrap_or((fault, ""));
+        let number = || value.trim().parse::<u32>().map_err(|_| "this fault needs a number");
+        match (word, value.trim()) {
+            ("busy", _) => self.busy = number()?,
+            ("removed-after", _) => self.removed_after = Some(number()?),
+            ("reset-after", _) => self.reset_after.push(number()?),
+            ("touch", "never") => self.touch = TouchComes::Never,
+            ("touch-after", _) => self.touch = TouchComes::After(Duration::from_millis(u64::from(number()?))),
+            _ => {
+                return Err("faults are busy N, removed-after N, reset-after N, touch never, touch-after MS");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A salt that two tokens with different serials do not share.
+fn salt_of(serial: Option<u32>) -> Vec<u8> {
+    let digest = Sha1::digest([b"virtual token ".as_slice(), &serial.unwrap_or(0).to_be_bytes()].concat());
+    digest.iter().copied().take(8).collect()
+}
+
+/// YKOATH, "SET CODE instruction": PBKDF2-HMAC-SHA1, 1000 rounds.
+fn derive(word: &str, salt: &[u8]) -> Zeroizing<[u8; 16]> {
+    let mut key = Zeroizing::new([0; 16]);
+    pbkdf2::pbkdf2_hmac::<Sha1>(word.as_bytes(), salt, 1000, &mut *key);
+    key
+}
