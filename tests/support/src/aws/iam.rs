@@ -5,7 +5,6 @@
 //! Source: IAM User Guide, "Policy evaluation logic" and "Permissions boundaries for IAM entities".
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde_json::{Map, Value};
 
@@ -120,15 +119,17 @@ pub enum Why {
     IdentityIsSilent,
 }
 
-impl fmt::Display for Why {
-    /// AWS's own words (IAM User Guide, "Troubleshoot access denied error messages").
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::BoundaryDenies => "with an explicit deny in a permissions boundary",
-            Self::BoundaryIsSilent => "because no permissions boundary allows the action",
-            Self::IdentityDenies => "with an explicit deny in an identity-based policy",
-            Self::IdentityIsSilent => "because no identity-based policy allows the action",
-        })
+impl Why {
+    /// The end of AWS's sentence (IAM User Guide, "Troubleshoot access denied error messages").
+    pub fn told(self, action: &str) -> String {
+        match self {
+            Self::BoundaryDenies => "with an explicit deny in a permissions boundary".into(),
+            Self::BoundaryIsSilent => format!("because no permissions boundary allows the {action} action"),
+            Self::IdentityDenies => "with an explicit deny in an identity-based policy".into(),
+            Self::IdentityIsSilent => {
+                format!("because no identity-based policy allows the {action} action")
+            }
+        }
     }
 }
 

@@ -140,6 +140,9 @@ fn converse(mut stream: impl Read + Write, shared: &Shared) -> io::Result<()> {
             _ => (),
         }
         http::write(&mut stream, &answered.reply)?;
+        if request.header("connection").is_some_and(|wish| wish.eq_ignore_ascii_case("close")) {
+            return Ok(());
+        }
     }
     Ok(())
 }

@@ -192,8 +192,9 @@ impl State {
             Verdict::Allowed => Ok(()),
             Verdict::Denied(why) => Err(Refusal::NotAuthorized(format!(
                 "You are not authorized to perform this operation. User: {} is not authorized to perform: {action} \
-                 on resource: {resource} {why}",
-                person.arn
+                 on resource: {resource} {}",
+                person.arn,
+                why.told(action)
             ))),
         }
     }
