@@ -126,25 +126,32 @@ fn connection(stream: TcpStream, shared: &Shared) -> io::Result<()> {
 fn converse(mut stream: impl Read + Write, shared: &Shared) -> io::Result<()> {
     let mut left = Vec::new();
     while let Some(request) = http::read(&mut stream, &mut left)? {
-        if request.path() == NOTEBOOK {
-            http::write(&mut stream, &notebook(&request, &shared.state()))?;
-            continue;
-        }
-        let answered = call::answer(&request, &mut shared.state());
-        if let Some(watch) = &shared.watch {
-            watch(&answered.seen);
-        }
-        match answered.fault {
-            Some(Fault::Drop) => return Ok(()),
-            Some(Fault::Slow(wait)) => std::thread::sleep(wait),
-            _ => (),
-        }
-        http::write(&mut stream, &answered.reply)?;
+        let Some(reply) = reply(&request, shared) else {
+            return Ok(());
+        };
+        http::write(&mut stream, &reply)?;
         if request.header("connection").is_some_and(|wish| wish.eq_ignore_ascii_case("close")) {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// The reply to one request; `None` if the connection is to end instead.
+fn reply(request: &Request, shared: &Shared) -> Option<Reply> {
+    if request.path() == NOTEBOOK {
+        return Some(notebook(request, &shared.state()));
+    }
+    let answered = call::answer(request, &mut shared.state());
+    if let Some(watch) = &shared.watch {
+        watch(&answered.seen);
+    }
+    match answered.fault {
+        Some(Fault::Drop) => return None,
+        Some(Fault::Slow(wait)) => std::thread::sleep(wait),
+        _ => (),
+    }
+    Some(answered.reply)
 }
 
 fn notebook(request: &Request, state: &State) -> Reply {

@@ -61,5 +61,9 @@ fn loopback(text: &str) -> Result<SocketAddr, Box<dyn std::error::Error>> {
 fn tell(seen: &Seen) {
     let Seen { action, access_key_id, region, outcome, status, .. } = seen;
     let code = seen.code_step.map_or(String::new(), |step| format!(" with the code of step {step}"));
-    let _ = writeln!(io::stderr(), "{action}{code} by {access_key_id} in {region}: {status} {outcome}");
+    let who = match access_key_id.as_str() {
+        "" => "nobody".into(),
+        key => format!("{key} in {region}"),
+    };
+    let _ = writeln!(io::stderr(), "{action}{code} by {who}: {status} {outcome}");
 }

@@ -52,14 +52,15 @@ fn met(condition: Value, context: &Context) -> bool {
 #[test]
 fn an_explicit_deny_wins_wherever_it_stands() {
     let (all, none) = (allow("*"), deny("ec2:Stop*"));
+    let alone = [all.clone()];
     let denied = |why| Verdict::Denied(why);
     assert_eq!(decide(&[], None, &keys()), denied(Why::IdentityIsSilent));
-    assert_eq!(decide(&[all.clone()], None, &keys()), Verdict::Allowed);
+    assert_eq!(decide(&alone, None, &keys()), Verdict::Allowed);
     assert_eq!(decide(&[all.clone(), none.clone()], None, &keys()), denied(Why::IdentityDenies));
     assert_eq!(decide(&[none.clone(), all.clone()], None, &keys()), denied(Why::IdentityDenies));
-    assert_eq!(decide(&[all.clone()], Some(&none), &keys()), denied(Why::BoundaryDenies));
-    assert_eq!(decide(&[all.clone()], Some(&allow("iam:*")), &keys()), denied(Why::BoundaryIsSilent));
-    assert_eq!(decide(&[all.clone()], Some(&all), &keys()), Verdict::Allowed);
+    assert_eq!(decide(&alone, Some(&none), &keys()), denied(Why::BoundaryDenies));
+    assert_eq!(decide(&alone, Some(&allow("iam:*")), &keys()), denied(Why::BoundaryIsSilent));
+    assert_eq!(decide(&alone, Some(&all), &keys()), Verdict::Allowed);
 }
 
 #[test]
