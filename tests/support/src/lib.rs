@@ -3,3 +3,5 @@
 pub mod aws;
 pub mod home;
 pub mod secret_service;
+#[cfg(unix)]
+pub mod pty;
