@@ -1,9 +1,12 @@
-//! Stories: tests with real parts, one module each.
+//! Stories: what people do with onetap, through real parts; one module each, one binary for all.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "stories/bad_input.rs"]
 mod bad_input;
 #[path = "stories/main_job.rs"]
 mod main_job;
+#[path = "stories/stand_in.rs"]
+mod stand_in;
 #[path = "stories/vault.rs"]
 mod vault;

@@ -32,6 +32,7 @@ impl Codes {
         if let Some(mut stdin) = oathtool.stdin.take() {
             writeln!(stdin, "{seed_base32}")?;
         }
+        // No limit of its own: with its input ended, oathtool has nothing left to wait for.
         let output = oathtool.wait_with_output()?;
         let codes: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(String::from).collect();
         if !output.status.success() || codes.len() != 3 {
