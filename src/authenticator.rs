@@ -22,6 +22,8 @@ use crate::vault::Vault;
 
 /// An old session is handed out, if a new one cannot be had, as long as it has more than this left.
 const STILL_USEFUL: Duration = Duration::from_secs(60);
+/// How much longer than its parts the whole may take, so that the part's own words are heard.
+const GRACE: Duration = Duration::from_secs(1);
 /// Further in the future than this, a remembered step comes from a clock that was wrong.
 const STEPS_AHEAD: u64 = 2;
 
@@ -119,7 +121,8 @@ impl Authenticator {
         tokio::select! {
             done = work => done,
             _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-            () = tokio::time::sleep_until(self.deadline.into()) => Err(Error::TimedOut(self.limit)),
+            // Whoever waits for a card or a person ends at the deadline and knows better what was missing.
+            () = tokio::time::sleep_until((self.deadline + GRACE).into()) => Err(Error::TimedOut(self.limit)),
         }
     }
 

@@ -14,7 +14,7 @@ fn without_onetap(home: &Home, doug: &User, arguments: &[&str]) -> onetap_suppor
         .args(arguments)
         .env("AWS_ACCESS_KEY_ID", &doug.access_key_id)
         .env("AWS_SECRET_ACCESS_KEY", &doug.secret_access_key)
-        .env("AWS_REGION", "eu-west-1");
+        .env("AWS_DEFAULT_REGION", "eu-west-1");
     said(&mut command)
 }
 

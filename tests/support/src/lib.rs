@@ -2,6 +2,6 @@
 
 pub mod aws;
 pub mod home;
-pub mod secret_service;
 #[cfg(unix)]
 pub mod pty;
+pub mod secret_service;
