@@ -8,5 +8,7 @@ mod bad_input;
 mod main_job;
 #[path = "stories/stand_in.rs"]
 mod stand_in;
+#[path = "stories/token.rs"]
+mod token;
 #[path = "stories/vault.rs"]
 mod vault;

@@ -167,3 +167,94 @@ impl Card for InReader<'_> {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const SELECT: &[u8] = &[0, 0xa4, 4, 0, 7, 0xa0, 0, 0, 5, 0x27, 0x21, 1];
+    const CALCULATE: &[u8] = &[0, 0xa2, 0, 1, 13, 0x71, 1, b'c', 0x74, 8, 0, 0, 0, 0, 0, 0, 0, 1];
+
+    fn token(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("token");
+        files::write_whole(&path, text.as_bytes(), Private::OwnerOnly).unwrap();
+        (home, path)
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
+    fn code(path: &Path) -> Result<Vec<u8>, CardError> {
+        transact(path, soon(), |card| {
+            card.transmit(SELECT)?;
+            card.transmit(CALCULATE)
+        })
+    }
+
+    #[test]
+    fn a_counter_is_written_back_and_every_command_is_logged() {
+        let (_home, path) = token("# mine\notpauth://hotp/c?secret=GEZDGNBVGY3TQOJQ\n");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        let first = code(&path).unwrap();
+        assert!(first.starts_with(&[0x76, 5, 6]) && first != code(&path).unwrap());
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "# mine\notpauth://hotp/c?secret=GEZDGNBVGY3TQOJQ&counter=2\n");
+        let log = path.with_extension("log");
+        assert_eq!(fs::read_to_string(&log).unwrap(), "00a40400 SELECT\n00a20001 CALCULATE\n".repeat(2));
+        assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused_with_the_command_that_mends_it() {
+        let (_home, path) = token("");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let refused = code(&path).unwrap_err().to_string();
+        assert!(refused.contains(&format!("run: chmod 600 {}", path.display())), "{refused}");
+        assert!(!path.with_extension("log").exists());
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_or_not_there_is_named() {
+        let (_home, path) = token("serial x\n");
+        let refused = code(&path).unwrap_err().to_string();
+        assert!(refused.contains("token cannot be used: line 1: a serial"), "{refused}");
+        let absent = path.with_file_name("absent");
+        assert!(matches!(code(&absent), Err(CardError::MockFile { .. })));
+        assert!(!path.with_file_name("absent.lock").exists());
+    }
+
+    #[test]
+    fn a_token_that_another_holds_is_busy_until_the_deadline_and_free_afterwards() {
+        let (_home, path) = token("otpauth://totp/c?secret=GEZDGNBVGY3TQOJQ\n");
+        let held = Held::take(&path, soon()).unwrap();
+        let at_once = transact(&path, Instant::now(), |_| Ok::<_, CardError>(()));
+        assert_eq!(at_once, Err(CardError::Busy));
+        drop(held);
+        assert!(code(&path).is_ok());
+    }
+
+    #[test]
+    fn the_scripted_faults_happen_where_they_are_scripted() {
+        let uri = "otpauth://totp/c?secret=GEZDGNBVGY3TQOJQ";
+        for (fault, outcome) in [
+            ("removed-after 1", Err(CardError::Removed)),
+            ("reset-after 1", Err(CardError::Reset)),
+            ("busy 3", Ok(())),
+            ("busy 100000", Err(CardError::Busy)),
+        ] {
+            let (_home, path) = token(&format!("{uri}\nfault {fault}\n"));
+            assert_eq!(code(&path).map(|_| ()), outcome, "{fault}");
+        }
+        let (_home, path) = token(&format!("{uri}&touch=true\nfault touch-after 60000\n"));
+        let soon = Instant::now() + Duration::from_millis(50);
+        let waited = transact(&path, soon, |card| {
+            card.transmit(SELECT)?;
+            card.transmit(CALCULATE)
+        });
+        assert_eq!(waited, Err(CardError::TimedOut));
+    }
+}

@@ -35,7 +35,6 @@ fn in_config(answer: &[u8]) -> Option<Serial> {
         }
         fields = rest;
     }
-    None
 }
 
 /// What the PIV applet says of the key in the reader of this name; `None` where there is no such applet.

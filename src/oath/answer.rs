@@ -76,9 +76,15 @@ pub enum Calculated {
     /// Its code.
     Code(OneTime),
     /// It counts, and is not moved on by this command.
-    Counts,
+    Counts {
+        /// How many digits its codes have: 6 to 8.
+        digits: u8,
+    },
     /// It wants a touch.
-    WantsTouch,
+    WantsTouch {
+        /// How many digits its codes have: 6 to 8.
+        digits: u8,
+    },
 }
 
 /// A one-time code as the card gives it.
@@ -146,8 +152,8 @@ pub(super) fn calculated(mut data: &[u8]) -> Result<Vec<Account>, NotWire> {
         let id = text(wire::take(0x71, &mut data)?);
         let calculated = match wire::take_tlv(&mut data)? {
             (0x76, value) => Calculated::Code(one_time(value)?),
-            (0x77, [_digits]) => Calculated::Counts,
-            (0x7c, [_digits]) => Calculated::WantsTouch,
+            (0x77, &[digits @ 6..=8]) => Calculated::Counts { digits },
+            (0x7c, &[digits @ 6..=8]) => Calculated::WantsTouch { digits },
             _ => return Err(NotWire("an account has no response")),
         };
         accounts.push(Account { id, calculated });

@@ -97,8 +97,8 @@ fn recorded_exchanges_are_sent_and_read_identically() {
         .iter()
         .map(|account| match &account.calculated {
             Calculated::Code(code) => format!("{} {}", account.id, shown(code)),
-            Calculated::Counts => format!("{} counts", account.id),
-            Calculated::WantsTouch => format!("{} touch", account.id),
+            Calculated::Counts { .. } => format!("{} counts", account.id),
+            Calculated::WantsTouch { .. } => format!("{} touch", account.id),
         })
         .collect();
     assert_eq!(kinds, ["GH:octo 916179", "touchy touch", "hotp counts"]);
@@ -259,8 +259,10 @@ fn accounts_are_put_overwritten_renamed_deleted_and_their_room_is_limited() {
     applet.put(&uri(&format!("otpauth://hotp/h?secret={RFC}"))).unwrap();
     assert_eq!(shown(&applet.calculate("h", 0).unwrap()), "755224");
     let all = applet.calculate_all(1).unwrap();
-    assert!(matches!(all[0], Account { ref id, calculated: Calculated::WantsTouch } if id == "60/a:b"));
-    assert!(matches!(all[1].calculated, Calculated::Counts));
+    assert!(
+        matches!(all[0], Account { ref id, calculated: Calculated::WantsTouch { digits: 6 } } if id == "60/a:b")
+    );
+    assert!(matches!(all[1].calculated, Calculated::Counts { .. }));
     applet.rename("60/a:b", "c").unwrap();
     assert_eq!(applet.rename("60/a:b", "d"), Err(OathError::NoAccount));
     assert_eq!(applet.rename("c", "h"), Err(OathError::Refused));
@@ -377,7 +379,7 @@ fn a_hundred_thousand_random_commands_leave_client_and_token_in_agreement() {
             }
             3 => {
                 let all = applet.calculate_all(1).unwrap();
-                let counts = all.iter().map(|a| matches!(a.calculated, Calculated::Counts));
+                let counts = all.iter().map(|a| matches!(a.calculated, Calculated::Counts { .. }));
                 assert!(counts.eq(model.iter().map(|(_, hotp, _)| *hotp)));
             }
             _ => {

@@ -168,15 +168,14 @@ impl TokenFile {
         for (place, line) in text.lines().enumerate() {
             lines.push(Zeroizing::new(line.to_owned()));
             let bad = |reason: String| BadLine { line: place + 1, reason };
-            match line.trim().split_once(char::is_whitespace) {
-                _ if line.trim().starts_with("otpauth:") => {
-                    token.add(line, place).map_err(bad)?;
-                }
-                Some(("password", word)) => password = Some(Zeroizing::new(word.trim().to_owned())),
-                Some((word, value)) => {
-                    token.set(word, value.trim()).map_err(|reason| bad(reason.to_owned()))?
-                }
-                None => {}
+            if line.trim_start().starts_with("otpauth:") {
+                token.add(line, place).map_err(bad)?;
+                continue;
+            }
+            match line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), "")) {
+                ("password", "") => return Err(bad("a password is a word".into())),
+                ("password", word) => password = Some(Zeroizing::new(word.trim().to_owned())),
+                (word, value) => token.set(word, value.trim()).map_err(|reason| bad(reason.to_owned()))?,
             }
         }
         if token.salt.is_empty() {
@@ -297,4 +296,72 @@ fn derive(word: &str, salt: &[u8]) -> Zeroizing<[u8; 16]> {
     let mut key = Zeroizing::new([0; 16]);
     pbkdf2::pbkdf2_hmac::<Sha1>(word.as_bytes(), salt, 1000, &mut *key);
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URI: &str = "otpauth://totp/a:b?secret=GEZDGNBVGY3TQOJQ";
+
+    #[test]
+    fn a_whole_file_is_read_and_an_unchanged_one_is_written_as_it_was() {
+        let text = format!(
+            "# a token\n\nserial 11111111\nfirmware 5.7.1\nsalt 0102030405060708\npassword correct horse\n{URI}&touch=true\n\
+             colour blue\nfault busy 2\nfault removed-after 3\nfault reset-after 1\nfault reset-after 2\nfault touch-after 5\n"
+        );
+        let file = TokenFile::read(&text).unwrap();
+        assert_eq!((file.token.serial, file.token.firmware), (Some(11_111_111), (5, 7, 1)));
+        assert_eq!(file.token.salt, [1, 2, 3, 4, 5, 6, 7, 8]);
+        let touch = TouchComes::After(Duration::from_millis(5));
+        let faults = Faults { busy: 2, removed_after: Some(3), reset_after: vec![1, 2], touch };
+        assert_eq!(file.token.faults, faults);
+        assert_eq!(*file.write_back(&file.token), text);
+        assert!(!format!("{file:?}").contains("correct"));
+    }
+
+    #[test]
+    fn what_changes_is_written_on_its_line_and_everything_else_stays() {
+        let counter = "otpauth://hotp/c?secret=MZXW6";
+        let file =
+            TokenFile::read(&format!("# one\npassword x\n{URI}\n# two\nsalt 0102030405060708\n{counter}"))
+                .unwrap();
+        let mut token = file.token.clone();
+        token.accounts[1].count();
+        let kept = format!("# one\npassword x\n{URI}\n# two\nsalt 0102030405060708\n{counter}&counter=1\n");
+        assert_eq!(*file.write_back(&token), kept);
+        token.set_password_key(Some(Zeroizing::new([0xab; 16])));
+        token.accounts.remove(0);
+        token.accounts.push(Account::new(URI.parse().unwrap()));
+        let key = "ab".repeat(16);
+        let kept =
+            format!("# one\n# two\nsalt 0102030405060708\n{counter}&counter=1\npassword-key {key}\n{URI}\n");
+        assert_eq!(*file.write_back(&token), kept);
+        assert_eq!(TokenFile::read(&kept).unwrap().token.password_key.as_deref(), Some(&[0xab; 16]));
+        token.forget_everything([9; 8]);
+        assert_eq!(*file.write_back(&token), "# one\n# two\nsalt 0909090909090909\n");
+    }
+
+    #[test]
+    fn the_line_that_is_wrong_is_named_and_not_quoted() {
+        for (line, says) in [
+            ("otpauth://totp/x?secret=hunter2!", "not base32"),
+            ("otpauth://totp/x", "no secret"),
+            (&format!("otpauth://totp/{}?secret=MZXW6", "x".repeat(65)), "at most 64 bytes"),
+            ("serial -1", "a serial is"),
+            ("firmware 5.4", "a firmware is"),
+            ("firmware 5.4.3.2", "a firmware is"),
+            ("salt 01", "a salt has"),
+            ("password-key xyz", "32 hex digits"),
+            ("fault", "faults are"),
+            ("fault sun-flare 3", "faults are"),
+            ("fault touch sometimes", "faults are"),
+            ("fault busy often", "needs a number"),
+            (URI, "twice"),
+        ] {
+            let bad = TokenFile::read(&format!("# first\n{URI}\n{line}\n")).unwrap_err().to_string();
+            assert!(bad.starts_with("line 3: ") && bad.contains(says), "{line}: {bad}");
+            assert!(!bad.contains("hunter2"));
+        }
+    }
 }

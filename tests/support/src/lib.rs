@@ -5,3 +5,5 @@ pub mod home;
 #[cfg(unix)]
 pub mod pty;
 pub mod secret_service;
+pub mod pcscd;
+pub mod vpcd;

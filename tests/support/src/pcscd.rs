@@ -1,0 +1,159 @@
+//! A real `pcscd` of a test's own: its own socket, its own virtual readers, no USB, and no trace afterwards.
+//!
+//! Debian's daemon has the path of its socket compiled in, so it is started in a mount namespace where `/run/pcscd` is
+//! a temporary folder; clients find that socket through `PCSCLITE_CSOCK_NAME`. Needs Linux, `unshare`, and the Debian
+//! packages `pcscd` and `vsmartcard-vpcd`: where one of them lacks, starting fails and says which.
+
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Where Debian puts vpcd's driver.
+const DRIVER: &str = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
+
+/// What the daemon's namespace looks like: its folder for sockets is ours, and no driver for USB is there, so that a
+/// developer's own YubiKey stays with the system's daemon.
+const NAMESPACE: &str = r#"
+set -e
+mount -t tmpfs none /run
+mkdir /run/pcscd
+mount --bind "$1" /run/pcscd
+mount -t tmpfs none /usr/lib/pcsc/drivers
+exec pcscd --foreground --config "$2" --debug
+"#;
+
+/// A running daemon; stopped when dropped.
+#[derive(Debug)]
+pub struct Pcscd {
+    daemon: Child,
+    home: TempDir,
+    ports: Vec<u16>,
+}
+
+impl Pcscd {
+    /// Starts a daemon with one virtual reader for each of these names (`Yubico YubiKey OTP+FIDO+CCID`, say), and
+    /// waits until clients can reach it.
+    pub fn start(readers: &[&str]) -> io::Result<Self> {
+        let home = tempfile::tempdir()?;
+        fs::create_dir(home.path().join("run"))?;
+        let mut config = String::new();
+        let mut ports = Vec::new();
+        for (place, name) in readers.iter().enumerate() {
+            // Every reader needs a copy of the driver: it keeps its state in global variables.
+            let driver = home.path().join(format!("vpcd{place}.so"));
+            fs::copy(DRIVER, &driver).map_err(lacks("vsmartcard-vpcd"))?;
+            let port = free_ports()?;
+            let driver = driver.display();
+            config += &format!(
+                "FRIENDLYNAME \"{name}\"\nDEVICENAME /dev/null:{port:#x}\nLIBPATH {driver}\nCHANNELID {port:#x}\n\n"
+            );
+            ports.push(port);
+        }
+        fs::write(home.path().join("reader.conf"), config)?;
+        let log = fs::File::create(home.path().join("pcscd.log"))?;
+        let mut unshare = Command::new("unshare");
+        // Whoever is not root becomes it in a namespace of users.
+        unshare.arg(if rustix::process::geteuid().is_root() { "--mount" } else { "--map-root-user" });
+        unshare.args(["--mount", "sh", "-c", NAMESPACE, "pcscd"]);
+        unshare.arg(home.path().join("run")).arg(home.path().join("reader.conf"));
+        let daemon = unshare
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .map_err(lacks("unshare (util-linux)"))?;
+        let mut started = Self { daemon, home, ports };
+        started.wait_for_socket()?;
+        Ok(started)
+    }
+
+    /// The path for `PCSCLITE_CSOCK_NAME`.
+    pub fn socket(&self) -> PathBuf {
+        self.home.path().join("run/pcscd.comm")
+    }
+
+    /// The port on which the reader of this place in [`Pcscd::start`]'s list waits for its card.
+    pub fn port(&self, reader: usize) -> u16 {
+        self.ports.get(reader).copied().unwrap_or_default()
+    }
+
+    /// What the daemon said.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.home.path().join("pcscd.log")).unwrap_or_default()
+    }
+
+    /// Waits until the daemon has powered a card so many times, or fails with its log.
+    pub fn wait_for_cards(&self, cards: usize) -> io::Result<()> {
+        let powered = || self.log().matches("Card inserted into").count() >= cards;
+        wait_until(powered).map_err(|error| io::Error::new(error.kind(), self.log()))
+    }
+
+    /// Kills the daemon, as a crash does.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.daemon.kill()?;
+        self.daemon.wait().map(drop)
+    }
+
+    fn wait_for_socket(&mut self) -> io::Result<()> {
+        let socket = self.socket();
+        let mut ended = false;
+        let daemon = &mut self.daemon;
+        let reached = wait_until(|| {
+            ended = !matches!(daemon.try_wait(), Ok(None));
+            ended || answers(&socket)
+        });
+        match (reached, ended) {
+            (Ok(()), false) => Ok(()),
+            (outcome, _) => Err(io::Error::other(format!(
+                "no pcscd of the test's own (packages pcscd, vsmartcard-vpcd; the right to `unshare --mount`): {outcome:?} {}",
+                self.log()
+            ))),
+        }
+    }
+}
+
+impl Drop for Pcscd {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
+
+fn answers(socket: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
+}
+
+fn wait_until(mut reached: impl FnMut() -> bool) -> io::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while !reached() {
+        if Instant::now() >= deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn lacks(part: &'static str) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("this test needs {part}: {error}"))
+}
+
+/// A port that is free now, and the next one too: Debian's driver listens on two.
+fn free_ports() -> io::Result<u16> {
+    for _ in 0..100 {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        // The ports that the system gives away are even for some and any for others; two in a row are looked for.
+        if let Some(next) = port.checked_add(1)
+            && TcpListener::bind(("127.0.0.1", next)).is_ok()
+        {
+            return Ok(port);
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
