@@ -257,7 +257,10 @@ fn fault(error: Error) -> CardError {
     match error {
         Error::InsufficientBuffer => CardError::Malformed("it is longer than a short answer can be"),
         Error::NoReadersAvailable => CardError::NoReader,
-        Error::NoService | Error::ServiceStopped | Error::InvalidHandle => CardError::NoService,
+        // A daemon that dies in the middle of a command is a broken line (seen).
+        Error::CommError | Error::InvalidHandle | Error::NoService | Error::ServiceStopped => {
+            CardError::NoService
+        }
         Error::NoSmartcard
         | Error::NotReady
         | Error::NotTransacted

@@ -38,7 +38,7 @@ pub struct Pcscd {
 
 impl Pcscd {
     /// Starts a daemon with one virtual reader for each of these names (`Yubico YubiKey OTP+FIDO+CCID`, say), and
-    /// waits until clients can reach it.
+    /// waits until clients can reach it. Names must differ: the daemon tells readers from its file apart by nothing else.
     pub fn start(readers: &[&str]) -> io::Result<Self> {
         let home = tempfile::tempdir()?;
         fs::create_dir(home.path().join("run"))?;
