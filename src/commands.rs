@@ -35,7 +35,7 @@ mod clear;
 mod code;
 mod config_file;
 mod credential_process;
-mod exec;
+pub mod exec;
 mod remove;
 mod seed;
 mod status;

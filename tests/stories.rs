@@ -6,6 +6,8 @@
 mod bad_input;
 #[path = "stories/main_job.rs"]
 mod main_job;
+#[path = "stories/shells.rs"]
+mod shells;
 #[path = "stories/stand_in.rs"]
 mod stand_in;
 #[path = "stories/token.rs"]

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::attendant::Notice;
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::session::Session;
@@ -12,7 +13,7 @@ use secrecy::ExposeSecret as _;
 use super::{Context, block_on};
 
 mod program;
-mod subshell;
+pub mod subshell;
 
 /// A command that runs for a moment wants no new session because of it.
 const MIN_TTL: Duration = Duration::from_secs(5 * 60);
@@ -54,14 +55,27 @@ pub(super) fn run(context: &Context, profile: Option<String>, command: Vec<OsStr
 fn prepare(context: &Context, plan: &Plan, command: Vec<OsString>) -> Result<Command, Error> {
     let mut words = command.into_iter();
     let Some(name) = words.next() else {
-        let shell = context.variable("SHELL").unwrap_or_else(|| "/bin/sh".into());
-        return subshell::command(&shell, &plan.profile, &context.places.shells());
+        return Ok(shell(context, plan));
     };
     let mut child = Command::new(program::find(&name)?);
     child.args(words);
     #[cfg(unix)]
     std::os::unix::process::CommandExt::arg0(&mut child, name);
     Ok(child)
+}
+
+fn shell(context: &Context, plan: &Plan) -> Command {
+    let variable = |name: &str| context.variable(name).map(OsString::from);
+    let (shell, zdotdir) = (variable("SHELL"), variable("ZDOTDIR"));
+    let shell =
+        subshell::subshell(shell.as_deref(), zdotdir.as_deref(), &plan.profile, &context.places.shells());
+    if let Some(error) = shell.unnamed {
+        let text = format!("the prompt will not name the profile: {error}");
+        context.attendant.notice(Notice::Warning(text));
+    }
+    let mut child = Command::new(shell.program);
+    child.args(shell.args).envs(shell.env);
+    child
 }
 
 fn hand_over(context: &Context, child: &mut Command, plan: &Plan, session: &Session) {

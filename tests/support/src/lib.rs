@@ -2,8 +2,8 @@
 
 pub mod aws;
 pub mod home;
+pub mod pcscd;
 #[cfg(unix)]
 pub mod pty;
 pub mod secret_service;
-pub mod pcscd;
 pub mod vpcd;
