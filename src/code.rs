@@ -149,7 +149,7 @@ impl CodeError {
     pub fn is_absence(&self) -> bool {
         match self {
             Self::Card(error) => !matches!(error, CardError::Removed | CardError::TimedOut),
-            Self::NoAccount { .. } | Self::NoSeed { .. } => true,
+            Self::NoAccount { .. } | Self::NoSeed { .. } | Self::Oath(OathError::NoApplet) => true,
             Self::Unattended(Unattended::Nobody(_)) => true,
             Self::Vault(_) => true,
             _ => false,

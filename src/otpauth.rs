@@ -8,17 +8,19 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::{BASE32_NOPAD, Encoding, Specification};
+use data_encoding::BASE32_NOPAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
-use url::form_urlencoded;
 use zeroize::Zeroizing;
+
+mod base32;
+mod query;
+
+use base32::base32;
+use query::Query;
 
 /// The period that an identifier leaves out: 30 seconds (YKOATH; RFC 6238, section 4.1).
 const USUAL_PERIOD: u64 = 30;
-
-/// Longest secret: what PUT can carry with its longest name in one short APDU is far less.
-const LONGEST_SECRET: usize = 1024;
 
 /// What a label may show as it is: unreserved characters (RFC 3986, section 2.3), and `:` and `@` for the eye.
 const LABEL: &AsciiSet =
@@ -208,35 +210,6 @@ fn split_label(label: &str, issuer: Option<String>) -> (Option<String>, String) 
     }
 }
 
-/// Reads base32 as people meet it: blanks, dashes, padding, either case, bits left over at the end.
-fn base32(text: &str) -> Result<SecretSlice<u8>, OtpauthError> {
-    let clean: Zeroizing<String> =
-        Zeroizing::new(text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect());
-    let clean = clean.trim_end_matches('=');
-    if clean.is_empty() {
-        return Err(OtpauthError::NoSecret);
-    }
-    if clean.len() > LONGEST_SECRET {
-        return Err(OtpauthError::NotBase32);
-    }
-    let bytes = lenient().and_then(|encoding| encoding.decode(clean.as_bytes()).ok());
-    match bytes {
-        Some(bytes) if bytes.is_empty() => Err(OtpauthError::NoSecret),
-        Some(bytes) => Ok(bytes.into()),
-        None => Err(OtpauthError::NotBase32),
-    }
-}
-
-/// Base32 whose last bits may be anything: 26 letters drawn at random are a seed in the field.
-fn lenient() -> Option<Encoding> {
-    let mut rules = Specification::new();
-    rules.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
-    rules.check_trailing_bits = false;
-    rules.translate.from.push_str("abcdefghijklmnopqrstuvwxyz");
-    rules.translate.to.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-    rules.encoding().ok()
-}
-
 impl FromStr for Credential {
     type Err = OtpauthError;
 
@@ -272,60 +245,6 @@ impl FromStr for Credential {
             digits: query.digits.unwrap_or(6),
             touch: query.touch,
         })
-    }
-}
-
-#[derive(Default)]
-struct Query {
-    algorithm: Algorithm,
-    counter: Option<u64>,
-    digits: Option<u8>,
-    issuer: Option<String>,
-    period: Option<u64>,
-    secret: Option<SecretSlice<u8>>,
-    touch: Touch,
-}
-
-impl Query {
-    /// Reads the parameters; one that we do not know (`image`, say) is passed over.
-    fn read(query: &str) -> Result<Self, OtpauthError> {
-        let mut read = Self::default();
-        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-            let value = Zeroizing::new(value.into_owned());
-            let bad = |key, expected| OtpauthError::BadValue { key, expected };
-            match key.to_ascii_lowercase().as_str() {
-                "algorithm" => {
-                    read.algorithm = match value.to_ascii_uppercase().as_str() {
-                        "SHA1" | "SHA-1" | "HMACSHA1" => Algorithm::Sha1,
-                        "SHA256" | "SHA-256" | "HMACSHA256" => Algorithm::Sha256,
-                        "SHA512" | "SHA-512" | "HMACSHA512" => Algorithm::Sha512,
-                        _ => return Err(bad("algorithm", "SHA1, SHA256 or SHA512")),
-                    };
-                }
-                "counter" => {
-                    read.counter = Some(value.parse().map_err(|_| bad("counter", "a whole number"))?)
-                }
-                "digits" => {
-                    let digits = value.parse().ok().filter(|n| (6..=8).contains(n));
-                    read.digits = Some(digits.ok_or(bad("digits", "6, 7 or 8"))?);
-                }
-                "issuer" if !value.is_empty() => read.issuer = Some(value.to_string()),
-                "period" => {
-                    let period = value.parse().ok().filter(|n| *n > 0);
-                    read.period = Some(period.ok_or(bad("period", "seconds, at least 1"))?);
-                }
-                "secret" => read.secret = Some(base32(&value)?),
-                "touch" => {
-                    read.touch = match value.as_str() {
-                        "true" | "1" => Touch::Required,
-                        "false" | "0" => Touch::NotNeeded,
-                        _ => return Err(bad("touch", "true or false")),
-                    };
-                }
-                _ => {}
-            }
-        }
-        Ok(read)
     }
 }
 

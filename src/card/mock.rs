@@ -16,6 +16,7 @@ use crate::files::{self, Lock, Private};
 
 pub mod apdu;
 pub mod emulator;
+pub mod faults;
 pub mod file;
 
 use emulator::{Emulator, Outcome};
@@ -168,7 +169,8 @@ impl Card for InReader<'_> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -3,6 +3,7 @@
 //! Needs the Debian packages `pcscd`, `vsmartcard-vpcd` and `oathtool`, and `ykman` in `$ONETAP_TEST_VENV/bin`.
 
 use std::fs;
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
@@ -67,7 +68,7 @@ impl Bench {
     }
 
     fn client(&self, reader: &str, account: &str) -> Client {
-        Client::ask(&self.pcscd, reader, account, Duration::from_secs(10))
+        Client::ask(&self.pcscd, reader, account, Duration::from_secs(30))
     }
 
     fn ykman(&self, args: &[&str]) -> String {
@@ -116,6 +117,39 @@ impl Client {
             .map(|(_, said)| format!("{said}\n"))
             .collect()
     }
+}
+
+/// A program that is not ours, at the card without a transaction: sends LIST, or holds the card exclusively until its
+/// input ends.
+#[test]
+fn the_other_program_that_other_stories_start() {
+    let Ok(task) = std::env::var("STORY_OTHER_PROGRAM") else { return };
+    let context = pcsc::Context::establish(pcsc::Scope::User).unwrap();
+    let reader = std::ffi::CString::new(format!("{NAME} 00 00")).unwrap();
+    let share = if task == "hold" { pcsc::ShareMode::Exclusive } else { pcsc::ShareMode::Shared };
+    let card = context.connect(&reader, share, pcsc::Protocols::ANY).unwrap();
+    if task == "list" {
+        let mut buffer = [0; 264];
+        let answer = card.transmit(&[0x00, 0xa1, 0x00, 0x00], &mut buffer).unwrap();
+        println!("\nCLIENT status {:02x?}", &answer[answer.len() - 2..]);
+    } else {
+        println!("\nCLIENT holds");
+        let _ = std::io::stdin().read_line(&mut String::new());
+    }
+    card.disconnect(pcsc::Disposition::LeaveCard).map_err(|(_, error)| error).unwrap();
+}
+
+fn other_program(pcscd: &Pcscd, task: &str) -> Client {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "token::the_other_program_that_other_stories_start", "--nocapture"])
+        .env("PCSCLITE_CSOCK_NAME", pcscd.socket())
+        .env("STORY_OTHER_PROGRAM", task)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    Client(child)
 }
 
 #[derive(Debug, Default)]
@@ -180,6 +214,31 @@ fn a_locked_key_behind_pcscd_takes_three_commands_and_is_locked_again_afterwards
 }
 
 #[test]
+fn a_card_is_left_as_it_was_found_and_reset_only_after_an_unlock() {
+    for (password, status) in [("", "status [90, 00]\n"), ("password hunter2\n", "status [6d, 00]\n")] {
+        let bench = Bench::new(&format!("{password}{}", uri("")));
+        assert!(bench.client("pcsc", ARN).outcome().starts_with("code "));
+        assert_eq!(other_program(&bench.pcscd, "list").outcome(), status);
+    }
+}
+
+#[test]
+fn a_card_that_another_program_holds_for_itself_is_busy_and_served_once_it_is_free() {
+    let bench = Bench::new(&uri(""));
+    let mut holder = other_program(&bench.pcscd, "hold");
+    let mut lines = std::io::BufReader::new(holder.0.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with("CLIENT holds")));
+    let began = Instant::now();
+    let refused = bench.client("pcsc", ARN).outcome();
+    assert_eq!(refused, "CardBusy\nCardFree\nerror Card(Busy): another program holds the YubiKey\n");
+    assert!(began.elapsed() < Duration::from_secs(6), "the patience is about three seconds");
+    let patient = bench.client("pcsc", ARN);
+    drop(holder.0.stdin.take());
+    assert!(patient.outcome().ends_with(&format!("code {}\n", at_step_1())));
+    assert!(holder.0.wait().unwrap().success());
+}
+
+#[test]
 fn a_pinned_serial_is_found_among_two_keys_in_four_commands_and_a_missing_one_is_told_with_what_is_there() {
     let pcscd = Pcscd::start(&[NAME, "Yubico YubiKey CCID"]).unwrap();
     let (one, two) = (
@@ -235,7 +294,7 @@ fn a_touch_that_never_comes_ends_at_the_deadline_though_the_card_is_stuck() {
 
 #[test]
 fn a_card_in_another_programs_transaction_is_waited_for_and_said_to_be_busy() {
-    let bench = Bench::new(&format!("{}fault touch-after 2000\n", uri("&touch=true")));
+    let bench = Bench::new(&format!("{}fault touch-after 5000\n", uri("&touch=true")));
     let first = bench.client("pcsc", ARN);
     wait_until(|| bench.token.log().contains("CALCULATE"));
     let impatient = Client::ask(&bench.pcscd, "pcsc", ARN, Duration::from_millis(500)).outcome();

@@ -6,43 +6,21 @@
 
 use std::fmt;
 use std::str::FromStr as _;
-use std::time::Duration;
 
 use data_encoding::HEXLOWER_PERMISSIVE as HEX;
 use secrecy::ExposeSecret as _;
 use sha1::{Digest as _, Sha1};
 use zeroize::Zeroizing;
 
-use super::emulator::LONGEST_NAME;
+use super::faults::Faults;
+
 use crate::otpauth::{Credential, Kind};
 
-/// So long a finger takes, unless the file says otherwise: long enough for the notice to appear.
-const A_FINGER: Duration = Duration::from_millis(600);
+/// Longest name (YKOATH, "PUT instruction").
+pub(super) const LONGEST_NAME: usize = 64;
 
 /// The firmware of a token whose file names none.
 const FIRMWARE: (u8, u8, u8) = (5, 4, 3);
-
-/// Whether and when a touch comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TouchComes {
-    /// `fault touch-after MS`, or 600 ms.
-    After(Duration),
-    /// `fault touch never`.
-    Never,
-}
-
-/// The scripted faults. Each counts anew at every use of the token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Faults {
-    /// `fault busy N`: so many attempts to connect meet somebody else.
-    pub busy: u32,
-    /// `fault removed-after N`: the token is pulled after so many commands.
-    pub removed_after: Option<u32>,
-    /// `fault reset-after N`: another program resets the card after so many commands; several lines, several resets.
-    pub reset_after: Vec<u32>,
-    /// When a touch comes.
-    pub touch: TouchComes,
-}
 
 /// An account, and the line that it was read from.
 #[derive(Clone, Debug)]
@@ -154,12 +132,7 @@ impl TokenFile {
             salt: Vec::new(),
             password_key: None,
             accounts: Vec::new(),
-            faults: Faults {
-                busy: 0,
-                removed_after: None,
-                reset_after: Vec::new(),
-                touch: TouchComes::After(A_FINGER),
-            },
+            faults: Faults::default(),
             identity_changed: false,
             password_changed: false,
         };
@@ -267,24 +240,6 @@ impl Token {
     }
 }
 
-impl Faults {
-    fn set(&mut self, fault: &str) -> Result<(), &'static str> {
-        let (word, value) = fault.split_once(char::is_whitespace).unwrap_or((fault, ""));
-        let number = || value.trim().parse::<u32>().map_err(|_| "this fault needs a number");
-        match (word, value.trim()) {
-            ("busy", _) => self.busy = number()?,
-            ("removed-after", _) => self.removed_after = Some(number()?),
-            ("reset-after", _) => self.reset_after.push(number()?),
-            ("touch", "never") => self.touch = TouchComes::Never,
-            ("touch-after", _) => self.touch = TouchComes::After(Duration::from_millis(u64::from(number()?))),
-            _ => {
-                return Err("faults are busy N, removed-after N, reset-after N, touch never, touch-after MS");
-            }
-        }
-        Ok(())
-    }
-}
-
 /// A salt that two tokens with different serials do not share.
 fn salt_of(serial: Option<u32>) -> Vec<u8> {
     let digest = Sha1::digest([b"virtual token ".as_slice(), &serial.unwrap_or(0).to_be_bytes()].concat());
@@ -300,6 +255,9 @@ fn derive(word: &str, salt: &[u8]) -> Zeroizing<[u8; 16]> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::faults::TouchComes;
     use super::*;
 
     const URI: &str = "otpauth://totp/a:b?secret=GEZDGNBVGY3TQOJQ";
