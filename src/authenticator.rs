@@ -78,7 +78,7 @@ impl Authenticator {
         if let Some(session) = self.kept(began, self.min_ttl)? {
             return Ok(session);
         }
-        let mut turn = self.turn().await?;
+        let mut turn = self.within_limits(self.turn()).await?;
         if let Some(session) = self.kept(self.clock.now(), self.min_ttl)? {
             return Ok(session); // whoever held the turn before us did the work
         }
@@ -90,7 +90,7 @@ impl Authenticator {
     /// One code, whose step then counts as used: a code that was printed may have reached AWS.
     pub async fn code(&self) -> Result<Code, Error> {
         let began = self.clock.now();
-        let mut turn = self.turn().await?;
+        let mut turn = self.within_limits(self.turn()).await?;
         self.refused_before(&turn, began)?;
         let code = self.within_limits(self.next_code(&mut turn)).await;
         self.remember_refusal(&mut turn, code)
@@ -138,6 +138,9 @@ impl Authenticator {
 
     async fn mint(&self, turn: &mut Turn) -> Result<Session, Error> {
         let key = self.access_key().await?;
+        if let Some(session) = self.shared(&key.id).await {
+            return Ok(session);
+        }
         let sts = Sts::new(&self.address, &key, self.clock.clone())?;
         let mut tried_before = false;
         loop {
@@ -158,6 +161,15 @@ impl Authenticator {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// The session of another profile with the same key and device, which is this one's too.
+    async fn shared(&self, access_key_id: &str) -> Option<Session> {
+        let (key, now) = (self.key(access_key_id), self.clock.now());
+        let kept = self.store.read().unwrap_or_default();
+        let session = kept.sessions.get(&key).filter(|session| session.fresh(now, self.min_ttl))?.clone();
+        self.keep(access_key_id, session.clone()).await;
+        Some(session)
     }
 
     async fn access_key(&self) -> Result<AccessKey, Error> {

@@ -43,7 +43,7 @@ pub enum Error {
         reason: String,
     },
     /// Ctrl-C.
-    #[error("interrupted; nothing was sent to AWS")]
+    #[error("interrupted")]
     Interrupted,
     /// A virtual token's codes would go to AWS itself.
     #[error("the virtual token's seed stands in plain text, and {endpoint} is not this machine")]

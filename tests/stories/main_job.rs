@@ -221,3 +221,17 @@ fn clear_and_remove_forget_and_say_what_stays() {
     assert!(gone.stderr.contains("no access key is stored") && gone.stderr.contains("onetap add doug"));
     assert_eq!(home.run(&["credential-process", "doug"]).status, 4);
 }
+
+#[test]
+fn two_profiles_of_one_key_and_device_share_a_session() {
+    let doug = User::doug();
+    let aws = Aws::start(World::of(doug.clone()));
+    let home = Home::of_doug(BINARY, &aws, &doug, "");
+    let twin = User { name: "doug-east".into(), ..doug.clone() };
+    let added = home.add(&twin, &["--mfa-serial", &doug.devices[0].serial, "--region", "us-east-1"]);
+    assert_eq!(added.status, 0, "{}", added.stderr);
+    for profile in ["doug", "doug-east", "doug-east", "doug"] {
+        assert_eq!(home.run(&["exec", profile, "--", "true"]).status, 0);
+    }
+    assert_eq!((home.touches(), aws.count("GetSessionToken")), (1, 1));
+}
