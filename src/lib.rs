@@ -3,8 +3,9 @@
 //! The modules stand in the order of their dependencies: each may use only those below it in this list
 //! (`tests/architecture.rs` holds the list against the code). `docs/ARCHITECTURE.md` is the guided tour.
 
-pub mod cli;
 pub mod commands;
+
+pub mod cli;
 
 pub mod terminal;
 
