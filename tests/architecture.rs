@@ -43,7 +43,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tempfile", &["files.rs"]),
     ("tokio", &["authenticator.rs", "commands.rs", "turn.rs"]),
     ("totp_rs", &["card/mock/", "code/software.rs"]),
-    ("url", &["otpauth.rs", "plan/endpoint.rs"]),
+    ("url", &["otpauth/query.rs", "plan/endpoint.rs"]),
     ("yubikey", &["card/serial.rs", "vault/piv.rs"]),
 ];
 
