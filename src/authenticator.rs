@@ -24,8 +24,6 @@ use crate::vault::Vault;
 const STILL_USEFUL: Duration = Duration::from_secs(60);
 /// How much longer than its parts the whole may take, so that the part's own words are heard.
 const GRACE: Duration = Duration::from_secs(1);
-/// Further in the future than this, a remembered step comes from a clock that was wrong.
-const STEPS_AHEAD: u64 = 2;
 
 /// Makes and keeps the MFA session of one plan.
 #[derive(Clone, Debug)]
@@ -78,13 +76,17 @@ impl Authenticator {
         if let Some(session) = self.kept(began, self.min_ttl)? {
             return Ok(session);
         }
+        self.renewed(began).await.or_else(|error| self.make_do(error))
+    }
+
+    async fn renewed(&self, began: SystemTime) -> Result<Session, Error> {
         let mut turn = self.within_limits(self.turn()).await?;
         if let Some(session) = self.kept(self.clock.now(), self.min_ttl)? {
             return Ok(session); // whoever held the turn before us did the work
         }
         self.refused_before(&turn, began)?; // one unanswered touch must not become twenty
         let minted = self.within_limits(self.mint(&mut turn)).await;
-        self.remember_refusal(&mut turn, minted).or_else(|error| self.make_do(error))
+        self.remember_refusal(&mut turn, minted)
     }
 
     /// One code, whose step then counts as used: a code that was printed may have reached AWS.
@@ -181,7 +183,7 @@ impl Authenticator {
     /// A code that was never used, marked as used before anybody sees it.
     async fn next_code(&self, turn: &mut Turn) -> Result<Code, Error> {
         loop {
-            let step = self.unspent_step(turn.spent()).await;
+            let step = self.unspent_step(turn).await;
             let code = self.ask(step).await?;
             let now = TimeStep::at(self.clock.now());
             if now > step.next() {
@@ -193,11 +195,11 @@ impl Authenticator {
         }
     }
 
-    async fn unspent_step(&self, spent: Option<TimeStep>) -> TimeStep {
+    async fn unspent_step(&self, turn: &Turn) -> TimeStep {
         loop {
             let now = self.clock.now();
             let step = TimeStep::at(now);
-            let Some(spent) = spent.filter(|spent| step <= *spent && spent.0 - step.0 <= STEPS_AHEAD) else {
+            let Some(spent) = turn.spent(step).filter(|spent| step <= *spent) else {
                 self.attendant.notice(Notice::StepWait { left: 0 });
                 return step;
             };
@@ -266,7 +268,7 @@ impl Authenticator {
 
     /// What can be done when nobody answered: a session that is old but alive still serves.
     fn make_do(&self, error: Error) -> Result<Session, Error> {
-        if matches!(error, Error::Interrupted) {
+        if error.status() == Error::Interrupted.status() {
             return Err(error);
         }
         match self.kept(self.clock.now(), STILL_USEFUL) {
@@ -290,3 +292,7 @@ impl Authenticator {
 fn finished<T>(joined: Result<T, tokio::task::JoinError>) -> Result<T, Error> {
     joined.map_err(|_| Error::Usage("an internal task failed; please report this".into()))
 }
+
+#[cfg(test)]
+#[path = "authenticator/tests.rs"]
+mod tests;

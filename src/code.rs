@@ -148,7 +148,9 @@ impl CodeError {
     /// interrupted question is an answer, not an absence.
     pub fn is_absence(&self) -> bool {
         match self {
-            Self::Card(error) => !matches!(error, CardError::Removed | CardError::TimedOut),
+            Self::Card(error) => {
+                !matches!(error, CardError::MockFile { .. } | CardError::Removed | CardError::TimedOut)
+            }
             Self::NoAccount { .. } | Self::NoSeed { .. } | Self::Oath(OathError::NoApplet) => true,
             Self::Unattended(Unattended::Nobody(_)) => true,
             Self::Vault(_) => true,

@@ -19,6 +19,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// A waiter says who holds the turn only after this time, so that a quick holder is never mentioned.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// How far ahead of now a spent step can be: a touch or a typed code may come one step late, on a clock that is then
+/// set back a little.
+const STEPS_AHEAD: u64 = 2;
+
 /// The turn: held until dropped.
 #[derive(Debug)]
 pub struct Turn {
@@ -110,14 +114,15 @@ impl Turn {
         Ok(turn)
     }
 
-    /// The last time step whose code may have reached AWS.
-    pub fn spent(&self) -> Option<TimeStep> {
-        self.memory.spent.map(TimeStep)
+    /// The last time step whose code may have reached AWS, as seen in the step `now`. One that lies further ahead
+    /// than any code can comes from a clock that was wrong, and is forgotten.
+    pub fn spent(&self, now: TimeStep) -> Option<TimeStep> {
+        self.memory.spent.map(TimeStep).filter(|spent| spent.0 <= now.0.saturating_add(STEPS_AHEAD))
     }
 
     /// Remembers, on disk and before the code is sent, that `step` is used.
     pub fn spend(&mut self, step: TimeStep, attendant: &dyn Attendant) {
-        self.memory.spent = Some(step.0.max(self.memory.spent.unwrap_or_default()));
+        self.memory.spent = Some(self.spent(step).map_or(step, |spent| spent.max(step)).0);
         self.keep(attendant);
     }
 
@@ -225,13 +230,14 @@ mod tests {
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
         let take = || block(Turn::take(folder.path(), "a/b:c", holder(), Instant::now(), &book)).unwrap();
         let mut turn = take();
-        assert_eq!((turn.spent(), turn.refusal_since(UNIX_EPOCH)), (None, None));
+        assert_eq!((turn.spent(TimeStep(7)), turn.refusal_since(UNIX_EPOCH)), (None, None));
         turn.spend(TimeStep(7), &book);
         turn.spend(TimeStep(5), &book);
         turn.refuse("not touched".into(), false, at(100), &book);
         drop(turn);
         let turn = take();
-        assert_eq!(turn.spent(), Some(TimeStep(7)), "a step never goes back");
+        assert_eq!(turn.spent(TimeStep(5)), Some(TimeStep(7)), "a step does not go back");
+        assert_eq!(turn.spent(TimeStep(4)), None, "but one from a wrong clock is forgotten");
         assert_eq!(turn.refusal_since(at(99)).unwrap().why, "not touched");
         assert_eq!(turn.refusal_since(at(101)), None, "who starts later is not refused");
         assert!(book.0.lock().unwrap().is_empty());
@@ -254,7 +260,7 @@ mod tests {
     fn a_home_that_cannot_be_written_is_a_warning() {
         let book = Notebook::default();
         let turn = block(Turn::take(Path::new("/dev/null/x"), "x", holder(), Instant::now(), &book)).unwrap();
-        assert_eq!(turn.spent(), None);
+        assert_eq!(turn.spent(TimeStep(0)), None);
         assert!(matches!(book.0.lock().unwrap().first(), Some(Notice::Warning(_))));
     }
 }
