@@ -1,6 +1,6 @@
 //! The virtual token: a whole YubiKey's OATH applet, kept in a text file.
 //!
-//! Chosen only by an explicit `mock:PATH`. The applet itself is [`emulator`], the file's format is [`file`]; here is
+//! Chosen only by an explicit `mock:PATH`. The applet itself is [`emulator`], the file's format is [`mod@file`]; here is
 //! what a reader does: hold the card, log each command, write back what changed. `PATH.log` gets a line an APDU, its
 //! four header bytes in hex first. Two processes that use one file meet as they would at one card: through `PATH.lock`.
 
