@@ -84,13 +84,25 @@ const LONGEST: usize = 300;
 struct Source {
     /// From `src/`, with `/` on every system.
     path: String,
-    /// The text without comments, tests and the insides of literals; line breaks are kept.
-    code: String,
+    /// How many lines of code there are.
+    lines: usize,
+    /// The code without comments, tests and the insides of literals, in words and signs.
+    tokens: Vec<String>,
+    /// The paths in it, `use` groups written out.
+    paths: Vec<Vec<String>>,
 }
 
 impl Source {
     fn new(path: &str, text: &str) -> Self {
-        Self { path: path.into(), code: without_tests(&without_words(text)) }
+        let code = without_tests(&without_words(text));
+        let tokens = tokens(&code);
+        let owned = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+        Self {
+            path: path.into(),
+            lines: code.lines().filter(|line| !line.trim().is_empty()).count(),
+            paths: paths(&tokens).iter().map(|path| owned(path)).collect(),
+            tokens: owned(&tokens),
+        }
     }
 
     fn module(&self) -> &str {
@@ -259,33 +271,17 @@ fn is_word(token: &str) -> bool {
 }
 
 /// Every path of at least two words in the code, `use` groups written out.
-fn paths(code: &str) -> Vec<Vec<&str>> {
-    let tokens = tokens(code);
+fn paths<'a>(tokens: &[&'a str]) -> Vec<Vec<&'a str>> {
     let mut out = vec![];
-    for at in 0..tokens.len() {
-        let inside =
-            at > 0 && tokens[at - 1] == "." || at > 1 && tokens[at - 1] == "::" && is_word(tokens[at - 2]);
-        let grouped = at > 1 && in_group(&tokens[..at]);
-        if is_word(tokens[at]) && tokens.get(at + 1) == Some(&"::") && !inside && !grouped {
-            tree(&tokens, at, &[], &mut out);
+    let mut at = 0;
+    while at < tokens.len() {
+        if is_word(tokens[at]) && tokens.get(at + 1) == Some(&"::") && (at == 0 || tokens[at - 1] != ".") {
+            at = tree(tokens, at, &[], &mut out);
+        } else {
+            at += 1;
         }
     }
     out
-}
-
-/// Whether the last token stands in a `use` group, whose paths were written out with their prefix.
-fn in_group(before: &[&str]) -> bool {
-    let mut depth = 0;
-    for (at, token) in before.iter().enumerate().rev() {
-        match *token {
-            "}" => depth += 1,
-            "{" if depth > 0 => depth -= 1,
-            "{" if at > 0 && before[at - 1] == "::" => return true,
-            ";" | "{" | "(" | ")" => return false,
-            _ => {}
-        }
-    }
-    false
 }
 
 /// Reads one tree of paths at `at` and returns where it ends.
@@ -316,7 +312,7 @@ fn tree<'a>(tokens: &[&'a str], mut at: usize, prefix: &[&'a str], out: &mut Vec
         }
     }
     out.push(path);
-    at.max(1)
+    at
 }
 
 // The rules. Each returns a sentence for each violation.
@@ -329,9 +325,9 @@ fn arrows(order: &[&str], files: &[Source]) -> Vec<String> {
             out.push(format!("{}: lib.rs does not list its module", file.path));
             continue;
         };
-        for path in paths(&file.code) {
-            let supers = path.iter().take_while(|word| **word == "super").count();
-            let target = match path[0] {
+        for path in &file.paths {
+            let supers = path.iter().take_while(|word| *word == "super").count();
+            let target = match path[0].as_str() {
                 "crate" => path.get(1),
                 "super" if supers >= file.depth() => path.get(supers),
                 _ => None,
@@ -348,11 +344,13 @@ fn arrows(order: &[&str], files: &[Source]) -> Vec<String> {
 }
 
 fn no_io(files: &[Source]) -> Vec<String> {
-    let begins = |path: &[&str], all: &[&[&str]]| all.iter().any(|begin| path.starts_with(begin));
+    let begins = |path: &[String], all: &[&[&str]]| {
+        all.iter().any(|begin| path.len() >= begin.len() && path.iter().zip(*begin).all(|(a, b)| a == b))
+    };
     let mut out = vec![];
     for file in files.iter().filter(|file| file.stands_in(PURE)) {
-        for path in paths(&file.code) {
-            if begins(&path, IO) && !begins(&path, VALUES) {
+        for path in &file.paths {
+            if begins(path, IO) && !begins(path, VALUES) {
                 out.push(format!("{}: {} in a module that only computes", file.path, path.join("::")));
             }
         }
@@ -371,10 +369,10 @@ fn foreign_crates(manifest: &str, files: &[Source]) -> Vec<String> {
         };
         for file in files.iter().filter(|file| !file.stands_in(places)) {
             // A module of ours may have the crate's name: `mod pcsc;`.
-            let tokens = tokens(&file.code);
-            let ours = tokens.windows(2).any(|two| two == ["mod", &name]);
-            let used = paths(&file.code).iter().any(|path| path[0] == name);
-            let renamed = tokens.windows(3).any(|three| three == ["use", &name, ";"]);
+            let tokens = &file.tokens;
+            let ours = tokens.windows(2).any(|two| two == ["mod", name.as_str()]);
+            let used = file.paths.iter().any(|path| path[0] == name);
+            let renamed = tokens.windows(3).any(|three| three == ["use", name.as_str(), ";"]);
             if (used || renamed) && !ours {
                 out.push(format!(
                     "{}: uses the crate {name}, whose place is {}",
@@ -410,9 +408,11 @@ fn dependencies(manifest: &str) -> Vec<String> {
 fn only_in(places: &[&str], what: &[&str], files: &[Source]) -> Vec<String> {
     let mut out = vec![];
     for file in files.iter().filter(|file| !file.stands_in(places)) {
-        let tokens = tokens(&file.code);
+        let tokens = &file.tokens;
         let found = tokens.windows(what.len()).enumerate();
-        let found = found.filter(|(at, some)| *some == what && (*at == 0 || tokens[at - 1] != "."));
+        let found = found.filter(|(at, some)| {
+            some.iter().zip(what).all(|(a, b)| a == b) && (*at == 0 || tokens[at - 1] != ".")
+        });
         out.extend(
             found.map(|_| format!("{}: {} belongs to {}", file.path, what.concat(), places.join(", "))),
         );
@@ -438,7 +438,7 @@ fn streams(files: &[Source]) -> Vec<String> {
 fn secrets(files: &[Source]) -> Vec<String> {
     let mut out = vec![];
     for file in files.iter().filter(|file| !file.stands_in(SECRETS)) {
-        if tokens(&file.code).iter().any(|token| token.starts_with("expose_secret")) {
+        if file.tokens.iter().any(|token| token.starts_with("expose_secret")) {
             out.push(format!("{}: a secret is handed over here, and the file is not listed", file.path));
         }
     }
@@ -467,7 +467,7 @@ fn heads(files: &[Source]) -> Vec<String> {
 fn lengths(files: &[Source]) -> Vec<String> {
     let mut out = vec![];
     for file in files {
-        let lines = file.code.lines().filter(|line| !line.trim().is_empty()).count();
+        let lines = file.lines;
         if lines > LONGEST {
             out.push(format!("{}: {lines} lines of code", file.path));
         }
@@ -476,9 +476,9 @@ fn lengths(files: &[Source]) -> Vec<String> {
 }
 
 /// The modules of lib.rs, from the top.
-fn order(lib: &str) -> Vec<&str> {
-    let tokens = tokens(lib);
-    tokens.windows(3).filter(|three| three[0] == "mod" && three[2] == ";").map(|three| three[1]).collect()
+fn order(lib: &Source) -> Vec<&str> {
+    let modules = lib.tokens.windows(3).filter(|three| three[0] == "mod" && three[2] == ";");
+    modules.map(|three| three[1].as_str()).collect()
 }
 
 fn kept(violations: Vec<String>) {
@@ -493,7 +493,7 @@ fn manifest() -> String {
 fn modules_use_only_what_stands_below_them() {
     let files = sources();
     let lib = files.iter().find(|file| file.path == "lib.rs").unwrap();
-    kept(arrows(&order(&lib.code), &files));
+    kept(arrows(&order(lib), &files));
 }
 
 #[test]
