@@ -15,6 +15,8 @@ use super::{Context, block_on};
 mod program;
 pub mod subshell;
 
+use subshell::subshell;
+
 /// A command that runs for a moment wants no new session because of it.
 const MIN_TTL: Duration = Duration::from_secs(5 * 60);
 
@@ -55,7 +57,7 @@ pub(super) fn run(context: &Context, profile: Option<String>, command: Vec<OsStr
 fn prepare(context: &Context, plan: &Plan, command: Vec<OsString>) -> Result<Command, Error> {
     let mut words = command.into_iter();
     let Some(name) = words.next() else {
-        return Ok(shell(context, plan));
+        return shell(context, &plan.profile);
     };
     let mut child = Command::new(program::find(&name)?);
     child.args(words);
@@ -64,18 +66,18 @@ fn prepare(context: &Context, plan: &Plan, command: Vec<OsString>) -> Result<Com
     Ok(child)
 }
 
-fn shell(context: &Context, plan: &Plan) -> Command {
-    let variable = |name: &str| context.variable(name).map(OsString::from);
+/// The person's shell, with its prompt prepared.
+fn shell(context: &Context, profile: &str) -> Result<Command, Error> {
+    let variable = |name| context.variable(name).map(OsString::from);
     let (shell, zdotdir) = (variable("SHELL"), variable("ZDOTDIR"));
-    let shell =
-        subshell::subshell(shell.as_deref(), zdotdir.as_deref(), &plan.profile, &context.places.shells());
-    if let Some(error) = shell.unnamed {
-        let text = format!("the prompt will not name the profile: {error}");
-        context.attendant.notice(Notice::Warning(text));
+    let made = subshell(shell.as_deref(), zdotdir.as_deref(), profile, &context.places.shells());
+    if let Some(error) = made.unnamed {
+        let warning = format!("the shell's prompt does not name the profile: {error}");
+        context.attendant.notice(Notice::Warning(warning));
     }
-    let mut child = Command::new(shell.program);
-    child.args(shell.args).envs(shell.env);
-    child
+    let mut child = Command::new(program::find(made.program.as_os_str())?);
+    child.args(made.args).envs(made.env);
+    Ok(child)
 }
 
 fn hand_over(context: &Context, child: &mut Command, plan: &Plan, session: &Session) {

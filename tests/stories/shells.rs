@@ -5,7 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use onetap::commands::exec::subshell::subshell;
+use onetap_support::aws::{Aws, User, World, policy};
+use onetap_support::home::Home;
 use onetap_support::pty::{Start, Terminal};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_onetap");
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -260,4 +264,26 @@ fn a_name_cannot_steer_the_terminal() {
         let person = Person::with(shell);
         person.sees("(onetap a?[2Jb?c) ", "a\x1b[2Jb\x07c");
     }
+}
+
+#[test]
+fn exec_becomes_the_persons_shell_which_knows_what_it_is() {
+    let doug = User::doug().policy(policy::everything());
+    let aws = Aws::start(World::of(doug.clone()));
+    let mut home = Home::of_doug(BINARY, &aws, &doug, "fault touch-after 400");
+    home.set("SHELL", "/bin/bash");
+    home.set("TERM", "xterm-256color");
+    fs::copy("/etc/skel/.bashrc", home.path(".bashrc")).unwrap();
+
+    let start = Start::new(home.binary()).args(["exec", "doug"]).env_clear().envs(home.env());
+    let mut terminal = start.folder(home.path("")).spawn().unwrap();
+    terminal.wait_for("Touch your YubiKey for arn:aws:iam::123456789012:mfa/doug", LIMIT).unwrap();
+    terminal.wait_for("(onetap doug) ", LIMIT).unwrap();
+    terminal.send("echo \"$ONETAP_PROFILE ${AWS_ACCESS_KEY_ID:0:4} $$\"\r").unwrap();
+    // The shell has the number that onetap was started with.
+    terminal.wait_for(&format!("doug ASIA {}\n", terminal.pid()), LIMIT).unwrap();
+    terminal.wait_for("(onetap doug) ", LIMIT).unwrap();
+    terminal.send("exit 7\r").unwrap();
+    assert_eq!(terminal.finish(LIMIT).unwrap().status.code(), Some(7));
+    assert_eq!((home.touches(), aws.count("GetSessionToken")), (1, 1));
 }
