@@ -7,7 +7,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use secrecy::SecretString;
 
@@ -18,7 +18,8 @@ mod question;
 
 /// The person at the controlling terminal, if there is one.
 pub struct Terminal {
-    tty: Mutex<Option<File>>,
+    // Opened at the first word: a cached call has none to say.
+    tty: LazyLock<Mutex<Option<File>>>,
     // The last countdown is overwritten in place; any other line first ends it.
     counting: Mutex<bool>,
 }
@@ -30,9 +31,10 @@ impl fmt::Debug for Terminal {
 }
 
 impl Terminal {
-    /// Finds the controlling terminal; opening it fails where there is none (cron, CI, an editor).
+    /// The controlling terminal, looked for when there is something to say or to ask. Opening it fails where there
+    /// is none (cron, CI, an editor).
     pub fn find() -> Self {
-        Self { tty: Mutex::new(open().ok()), counting: Mutex::new(false) }
+        Self { tty: LazyLock::new(|| Mutex::new(open().ok())), counting: Mutex::new(false) }
     }
 
     fn say(&self, line: &str, way: Way) {
@@ -55,8 +57,11 @@ impl Terminal {
     }
 
     fn end_count(&self) {
-        let (Ok(mut tty), Ok(mut counting)) = (self.tty.lock(), self.counting.lock()) else { return };
-        if let (Some(tty), true) = (tty.as_mut(), std::mem::take(&mut *counting)) {
+        let counted = self.counting.lock().is_ok_and(|mut counting| std::mem::take(&mut *counting));
+        if counted
+            && let Ok(mut tty) = self.tty.lock()
+            && let Some(tty) = tty.as_mut()
+        {
             let _ = write!(tty, "\r\x1b[K");
         }
     }
