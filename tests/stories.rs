@@ -4,6 +4,8 @@
 
 #[path = "stories/bad_input.rs"]
 mod bad_input;
+#[path = "stories/cached_path.rs"]
+mod cached_path;
 #[path = "stories/main_job.rs"]
 mod main_job;
 #[path = "stories/shells.rs"]
