@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod home;
+pub mod measure;
 pub mod pcscd;
 #[cfg(unix)]
 pub mod pty;
