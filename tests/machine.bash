@@ -64,23 +64,39 @@ may_ask() {
     [[ -z ${CI-} && -t 0 && -t 2 ]]
 }
 
-# A Python environment of the project's own in target/venv, made again whenever tests/requirements.txt changes.
-# Exports ONETAP_TEST_VENV.
+# The Python programs of the stories, in target/venv. Exports ONETAP_TEST_VENV.
 need_python_programs() {
-    local venv=${PWD}/target/venv stamp python
-    stamp=$(sha256sum tests/requirements.txt)
-    ONETAP_TEST_VENV=${venv}
+    ONETAP_TEST_VENV=${PWD}/target/venv
     export ONETAP_TEST_VENV
+    python_environment "${ONETAP_TEST_VENV}" "the AWS CLI, boto3, Yubico's client and moto" \
+        --requirement tests/requirements.txt
+}
+
+# The AWS CLI alone, in target/aws, at the version that the stories run. Exports AWS_PYTHON: with "-m awscli" it is the CLI.
+need_aws_cli() {
+    local version
+    version=$(sed -n 's/^awscli==//p' tests/requirements.txt)
+    AWS_PYTHON=${PWD}/target/aws/bin/python
+    export AWS_PYTHON
+    python_environment "${PWD}/target/aws" "the AWS CLI ${version}" "awscli==${version}"
+}
+
+# A Python environment of the project's own: its folder, what is in it, and pip's words for that. Made again whenever
+# those or tests/requirements.txt change.
+python_environment() {
+    local venv=$1 what=$2 stamp python
+    shift 2
+    stamp="$* $(sha256sum tests/requirements.txt)"
     if [[ $(cat "${venv}/stamp" 2>/dev/null) == "${stamp}" ]] && "${venv}/bin/python" -c '' 2>/dev/null; then
         return
     fi
     for python in /usr/bin/python3 python3; do
         if "${python}" -c 'import ensurepip, venv' 2>/dev/null; then
-            say "installing the AWS CLI, boto3, Yubico's client and moto in target/venv"
+            say "installing ${what} in ${venv#"${PWD}/"}"
             rm -rf "${venv}"
             "${python}" -m venv "${venv}"
-            "${venv}/bin/pip" install --quiet --disable-pip-version-check --no-input \
-                --requirement tests/requirements.txt </dev/null >&2 ||
+            # pip is asked through Python, since a script's first line cannot name a path with a blank.
+            "${venv}/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@" </dev/null >&2 ||
                 give_up "Python's packages could not be installed; pip says why above."
             printf '%s\n' "${stamp}" >"${venv}/stamp"
             return
