@@ -8,6 +8,8 @@ mod bad_input;
 mod cached_path;
 #[path = "stories/main_job.rs"]
 mod main_job;
+#[path = "stories/pipeline.rs"]
+mod pipeline;
 #[path = "stories/shells.rs"]
 mod shells;
 #[path = "stories/stand_in.rs"]
