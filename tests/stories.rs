@@ -6,6 +6,8 @@
 mod bad_input;
 #[path = "stories/cached_path.rs"]
 mod cached_path;
+#[path = "stories/docs.rs"]
+mod docs;
 #[path = "stories/main_job.rs"]
 mod main_job;
 #[path = "stories/pipeline.rs"]
