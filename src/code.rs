@@ -153,8 +153,27 @@ impl CodeError {
             }
             Self::NoAccount { .. } | Self::NoSeed { .. } | Self::Oath(OathError::NoApplet) => true,
             Self::Unattended(Unattended::Nobody(_)) => true,
-            Self::Vault(_) => true,
+            Self::Vault(error) => {
+                !matches!(error, VaultError::Unattended(Unattended::Interrupted | Unattended::TimedOut))
+            }
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_persons_answer_is_no_absence() {
+        let vault = |why: Unattended| CodeError::Vault(why.into());
+        for refused in [Unattended::Interrupted, Unattended::TimedOut] {
+            assert!(!vault(refused.clone()).is_absence(), "the question for a passphrase: {refused}");
+            assert!(!CodeError::from(refused).is_absence());
+        }
+        assert!(vault(Unattended::Nobody("a test".into())).is_absence());
+        assert!(CodeError::from(CardError::NoReader).is_absence());
+        assert!(!CodeError::TouchTimedOut.is_absence());
     }
 }

@@ -190,9 +190,12 @@ impl Error {
             Self::Store(StoreError::Vault(error)) | Self::Vault(error) => return vault_hint(error),
             Self::Sts(error) => return sts_hint(error),
             Self::Unattended(Unattended::Nobody(_)) => "run it in a terminal".into(),
-            Self::RefusedElsewhere { .. } | Self::TimedOut(_) | Self::Turn(_) | Self::Unattended(_) => {
-                "run the command again".into()
-            }
+            Self::RefusedElsewhere { .. }
+            | Self::TimedOut(_)
+            | Self::Turn(_)
+            | Self::Unattended(Unattended::TimedOut) => "run the command again".into(),
+            // Whoever pressed Ctrl-C knows what to do next.
+            Self::Unattended(Unattended::Interrupted) => return None,
             Self::Interrupted | Self::NotAKey(_) | Self::Output(_) | Self::Seed(_) | Self::Settings(_) => {
                 return None;
             }
@@ -214,7 +217,9 @@ impl Error {
 fn code_status(error: &CodeError) -> u8 {
     match error {
         CodeError::TouchTimedOut | CodeError::Card(CardError::TimedOut) => status::REFUSED,
-        CodeError::Unattended(error) => unattended_status(error),
+        CodeError::Unattended(error) | CodeError::Vault(VaultError::Unattended(error)) => {
+            unattended_status(error)
+        }
         CodeError::NoSeed { .. } | CodeError::SeedUnusable { .. } | CodeError::Vault(_) => status::VAULT,
         CodeError::NotACode => status::USAGE,
         _ => status::TOKEN,
@@ -348,7 +353,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_failure_has_its_exit_code() {
-        let cases: [(Error, u8); 16] = [
+        let cases: [(Error, u8); 17] = [
             (Error::NoProfile, 2),
             (Error::NoHome, 3),
             (StsError::CaBundle { path: "x".into(), reason: "y".into() }.into(), 3),
@@ -363,6 +368,7 @@ mod tests {
             (StsError::CodeRefused.into(), 8),
             (StsError::Network("x".into()).into(), 9),
             (Error::Exec { command: "x".into(), reason: "y".into(), status: 127 }, 127),
+            (CodeError::Vault(Unattended::Interrupted.into()).into(), 130),
             (Unattended::Interrupted.into(), 130),
             (Error::Interrupted, 130),
         ];
