@@ -30,6 +30,8 @@ pub struct Turn {
     _lock: Option<Lock>,
     path: PathBuf,
     memory: Memory,
+    // A person needs to hear once that nothing can be remembered.
+    forgetful: bool,
 }
 
 /// What is remembered of a device between processes.
@@ -108,7 +110,7 @@ impl Turn {
             }
             taken => Some(taken?),
         };
-        let mut turn = Self { _lock: lock, memory: recall(&path), path };
+        let mut turn = Self { _lock: lock, memory: recall(&path), path, forgetful: false };
         turn.memory.holder = Some(holder);
         turn.keep(attendant);
         Ok(turn)
@@ -137,11 +139,13 @@ impl Turn {
         self.keep(attendant);
     }
 
-    fn keep(&self, attendant: &dyn Attendant) {
+    fn keep(&mut self, attendant: &dyn Attendant) {
         let written = serde_json::to_vec(&self.memory)
             .map_err(io::Error::other)
             .and_then(|text| write_whole(&self.path, &text, Private::OwnerOnly));
-        if let Err(error) = written {
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.forgetful, true)
+        {
             attendant.notice(Notice::Warning(format!(
                 "the last used code cannot be remembered in {}: {error}",
                 self.path.display()
@@ -257,10 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn a_home_that_cannot_be_written_is_a_warning() {
+    fn a_home_that_cannot_be_written_is_a_warning_of_each_kind() {
         let book = Notebook::default();
-        let turn = block(Turn::take(Path::new("/dev/null/x"), "x", holder(), Instant::now(), &book)).unwrap();
+        let mut turn =
+            block(Turn::take(Path::new("/dev/null/x"), "x", holder(), Instant::now(), &book)).unwrap();
         assert_eq!(turn.spent(TimeStep(0)), None);
-        assert!(matches!(book.0.lock().unwrap().first(), Some(Notice::Warning(_))));
+        turn.spend(TimeStep(7), &book);
+        let said = book.0.lock().unwrap().iter().map(|notice| format!("{notice:?}")).collect::<Vec<_>>();
+        assert!(said[0].contains("cannot be kept waiting") && said[1].contains("cannot be remembered"));
+        assert_eq!(said.len(), 2, "each is said once: {said:?}");
     }
 }
