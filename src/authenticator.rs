@@ -4,6 +4,7 @@
 //! the same MFA device; whoever waited for the turn takes what its holder kept.
 
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -24,6 +25,9 @@ use crate::vault::Vault;
 const STILL_USEFUL: Duration = Duration::from_secs(60);
 /// How much longer than its parts the whole may take, so that the part's own words are heard.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// The source whose codes a person types.
+const PROMPT: &str = "prompt";
 
 /// Makes and keeps the MFA session of one plan.
 #[derive(Clone, Debug)]
@@ -80,21 +84,23 @@ impl Authenticator {
     }
 
     async fn renewed(&self, began: SystemTime) -> Result<Session, Error> {
-        let mut turn = self.within_limits(self.turn()).await?;
+        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let mut turn = self.within_limits(interrupt.as_mut(), self.turn()).await?;
         if let Some(session) = self.kept(self.clock.now(), self.min_ttl)? {
             return Ok(session); // whoever held the turn before us did the work
         }
         self.refused_before(&turn, began)?; // one unanswered touch must not become twenty
-        let minted = self.within_limits(self.mint(&mut turn)).await;
+        let minted = self.within_limits(interrupt, self.mint(&mut turn)).await;
         self.remember_refusal(&mut turn, minted)
     }
 
     /// One code, whose step then counts as used: a code that was printed may have reached AWS.
     pub async fn code(&self) -> Result<Code, Error> {
         let began = self.clock.now();
-        let mut turn = self.within_limits(self.turn()).await?;
+        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let mut turn = self.within_limits(interrupt.as_mut(), self.turn()).await?;
         self.refused_before(&turn, began)?;
-        let code = self.within_limits(self.next_code(&mut turn)).await;
+        let code = self.within_limits(interrupt, self.next_code(&mut turn)).await;
         self.remember_refusal(&mut turn, code)
     }
 
@@ -118,14 +124,23 @@ impl Authenticator {
         }
     }
 
-    /// Ctrl-C and the deadline end the work; a thread that is stuck with a card stays behind.
-    async fn within_limits<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::select! {
-            done = work => done,
-            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+    /// Ctrl-C and the deadline end the work; a thread that is stuck with a card stays behind. One `interrupt` serves a
+    /// whole policy: Ctrl-C is heard from its first poll on, also between two parts of the work.
+    async fn within_limits<T>(
+        &self,
+        interrupt: Pin<&mut impl Future>,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let error = tokio::select! {
+            biased;
+            _ = interrupt => Error::Interrupted,
+            done = work => return done,
             // Whoever waits for a card or a person ends at the deadline and knows better what was missing.
-            () = tokio::time::sleep_until((self.deadline + GRACE).into()) => Err(Error::TimedOut(self.limit)),
-        }
+            () = tokio::time::sleep_until((self.deadline + GRACE).into()) => Error::TimedOut(self.limit),
+        };
+        // A countdown that was cut short must not stand in the line of the error.
+        self.attendant.notice(Notice::StepWait { left: 0 });
+        Err(error)
     }
 
     fn remember_refusal<T>(&self, turn: &mut Turn, outcome: Result<T, Error>) -> Result<T, Error> {
@@ -184,12 +199,12 @@ impl Authenticator {
     async fn next_code(&self, turn: &mut Turn) -> Result<Code, Error> {
         loop {
             let step = self.unspent_step(turn).await;
-            let code = self.ask(step).await?;
+            let (code, source) = self.ask(step).await?;
             let now = TimeStep::at(self.clock.now());
-            if now > step.next() {
+            // A typed code belongs to the step in which it was typed, however late that is.
+            if source != PROMPT && now > step.next() {
                 continue; // the touch came so late that AWS would refuse the code
             }
-            // A typed code belongs to the step in which it was typed, which may be the next one.
             turn.spend(step.max(now), self.attendant.as_ref());
             return Ok(code);
         }
@@ -209,8 +224,8 @@ impl Authenticator {
         }
     }
 
-    /// Asks one source after the other; falling back is said aloud.
-    async fn ask(&self, step: TimeStep) -> Result<Code, Error> {
+    /// Asks one source after the other and names the one that answered; falling back is said aloud.
+    async fn ask(&self, step: TimeStep) -> Result<(Code, &'static str), Error> {
         let mut absent: Option<(&'static str, CodeError)> = None;
         for source in &self.sources {
             let fell_back = absent.as_ref().map(|(from, error)| Notice::FellBack {
@@ -219,8 +234,7 @@ impl Authenticator {
                 why: error.to_string(),
             });
             // A person must know before the question; where nobody is asked, only a source that serves is worth a word.
-            let (before, after) =
-                if source.name() == "prompt" { (fell_back, None) } else { (None, fell_back) };
+            let (before, after) = if source.name() == PROMPT { (fell_back, None) } else { (None, fell_back) };
             before.into_iter().for_each(|notice| self.attendant.notice(notice));
             let (asked, attendant, deadline) = (source.clone(), self.attendant.clone(), self.deadline);
             let answer =
@@ -228,7 +242,7 @@ impl Authenticator {
             match finished(answer)? {
                 Ok(code) => {
                     after.into_iter().for_each(|notice| self.attendant.notice(notice));
-                    return Ok(code);
+                    return Ok((code, source.name()));
                 }
                 // The first absence is the one that the person can mend; later ones are only stand-ins.
                 Err(error) if error.is_absence() => {

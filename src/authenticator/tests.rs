@@ -270,3 +270,16 @@ fn where_all_are_absent_the_first_absence_is_what_the_person_hears() {
     assert!(matches!(refused, Error::Code(CodeError::Card(CardError::NoReader))), "{refused}");
     assert!(desk.book.0.lock().unwrap().iter().all(|notice| !matches!(notice, Notice::FellBack { .. })));
 }
+
+#[test]
+fn a_code_that_was_typed_late_is_of_the_step_in_which_it_was_typed() {
+    let slow = |_: usize, hands: &Hands| {
+        move_on(hands, 65);
+        Ok(Code::parse("123456").unwrap())
+    };
+    let (desk, sources) = Desk::new(vec![("prompt", Box::new(slow))]);
+    block(desk.authenticator.code()).unwrap();
+    assert_eq!(sources[0].asked.lock().unwrap().len(), 1, "not thrown away, and not asked for again");
+    let turn = block(desk.authenticator.turn()).unwrap();
+    assert_eq!(turn.spent(TimeStep(60_000_002)), Some(TimeStep(60_000_002)));
+}
