@@ -18,6 +18,14 @@ pub enum VaultKind {
 }
 
 impl VaultKind {
+    /// What a person calls it, after "the".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "vault file",
+            Self::Keychain => "keychain",
+        }
+    }
+
     /// The word in the settings file and for `--vault`.
     pub fn word(self) -> &'static str {
         match self {
@@ -51,7 +59,7 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// The command line wants another vault than the recorded one.
-    #[error("the keys rest in the vault {} (recorded in {}), not in {}", .recorded.word(), .path.display(), .wanted.word())]
+    #[error("the keys rest in the {} (recorded in {}), not in the {}", .recorded.name(), .path.display(), .wanted.name())]
     OtherVault {
         /// The settings file.
         path: PathBuf,

@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context, add: &Add) -> Result<(), Error> {
     let owner = identity.map_or_else(String::new, |identity| format!(" of {}", identity.arn));
     let file = profiles.files().config.display();
     print(
-        format!("Stored {}{owner} in the {}; [profile {name}] is in {file}.\n", key.id, kind.word())
+        format!("Stored {}{owner} in the {}; [profile {name}] is in {file}.\n", key.id, kind.name())
             .as_bytes(),
     )
 }

@@ -36,7 +36,7 @@ pub(super) fn add(context: &Context, profile: &str, stdin: bool) -> Result<(), E
                 .into(),
         ));
     }
-    print(format!("Stored the seed for {profile} in the {}.\n", kind.word()).as_bytes())
+    print(format!("Stored the seed for {profile} in the {}.\n", kind.name()).as_bytes())
 }
 
 pub(super) fn remove(context: &Context, profile: &str) -> Result<(), Error> {

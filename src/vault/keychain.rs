@@ -108,7 +108,10 @@ fn outcome<T>(account: &str, answer: keyring::Result<T>) -> Result<Option<T>, Va
         Ok(value) => Ok(Some(value)),
         // A locked KeePassXC or oo7 says this too though the entry exists.
         Err(Error::NoEntry) => Ok(None),
-        Err(Error::NoStorageAccess(cause)) => Err(VaultError::Locked(cause.to_string())),
+        // Two states in one answer: a locked collection, and none yet because nobody logged in on a desktop.
+        Err(Error::NoStorageAccess(cause)) => {
+            Err(VaultError::Locked(format!("the keychain opens no collection ({cause})")))
+        }
         Err(Error::NoDefaultStore) => Err(VaultError::NoKeychain(why_none())),
         Err(Error::PlatformFailure(cause)) => Err(VaultError::Other(cause.to_string())),
         Err(Error::BadEncoding(_) | Error::BadDataFormat(..)) => Err(damaged("its bytes make no sense")),
@@ -154,7 +157,7 @@ mod tests {
     fn each_failure_keeps_its_cause() {
         assert_eq!(outcome::<()>("seed:doug", Err(keyring::Error::NoEntry)), Ok(None));
         let locked = failed(keyring::Error::NoStorageAccess("prompt dismissed".into()));
-        assert_eq!(locked, r#"Locked("prompt dismissed")"#);
+        assert_eq!(locked, r#"Locked("the keychain opens no collection (prompt dismissed)")"#);
         assert_eq!(failed(keyring::Error::PlatformFailure("NoSession".into())), r#"Other("NoSession")"#);
     }
 
