@@ -16,6 +16,8 @@ mod pipeline;
 mod shells;
 #[path = "stories/stand_in.rs"]
 mod stand_in;
+#[path = "stories/terminal.rs"]
+mod terminal;
 #[path = "stories/token.rs"]
 mod token;
 #[path = "stories/vault.rs"]

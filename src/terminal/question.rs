@@ -10,7 +10,8 @@ use std::os::fd::AsFd as _;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::process::getpgrp;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -27,12 +28,23 @@ pub(super) fn ask(
     deadline: Instant,
 ) -> Result<SecretString, Unattended> {
     let failed = |error: io::Error| Unattended::Nobody(error.to_string());
-    write!(tty, "{prompt}: ").map_err(failed)?;
+    if in_background(tty) {
+        return Err(Unattended::Nobody("onetap runs in the background of its terminal".into()));
+    }
+    // The mode before the words: what answers the words at once, as expect(1) does, is neither shown nor lost.
     let raw = Raw::enter(tty).map_err(failed)?;
+    write!(tty, "{prompt}: ").map_err(failed)?;
     let answer = read_line(tty, echo, deadline);
     drop(raw);
     let _ = writeln!(tty);
     answer
+}
+
+/// Whether the terminal belongs to another job now. To ask all the same would stop this process (SIGTTOU, SIGTTIN),
+/// with the turn in its hands; `cmd &` and timeout(1) start such jobs.
+fn in_background(tty: &File) -> bool {
+    // No answer comes where the foreground is out of sight, in another PID namespace: then the question is tried.
+    tcgetpgrp(tty).is_ok_and(|foreground| foreground != getpgrp())
 }
 
 fn read_line(tty: &mut File, echo: Echo, deadline: Instant) -> Result<SecretString, Unattended> {
