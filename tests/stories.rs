@@ -12,6 +12,8 @@ mod docs;
 mod main_job;
 #[path = "stories/pipeline.rs"]
 mod pipeline;
+#[path = "stories/real_parts.rs"]
+mod real_parts;
 #[path = "stories/shells.rs"]
 mod shells;
 #[path = "stories/stand_in.rs"]
