@@ -9,6 +9,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use onetap::vault::kernel;
+
 use crate::aws::{Aws, User};
 
 /// The home; removed when dropped.
@@ -149,6 +151,17 @@ impl Home {
     /// The binary under test.
     pub fn binary(&self) -> &Path {
         &self.binary
+    }
+}
+
+/// A story's sealing key would rest in the kernel's keyring for hours, and a user has room for some 170 of them.
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Where the key's name stands is told by `session/seal.rs`: 16 bytes of magic, then 16 of the store's name.
+        let sealed = fs::read(self.path(".cache/onetap/sessions")).unwrap_or_default();
+        if let Some(store) = sealed.get(16..32) {
+            kernel::remove(&format!("onetap:{}", data_encoding::HEXLOWER.encode(store)));
+        }
     }
 }
 
