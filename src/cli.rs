@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 use std::ffi::OsString;
+use std::str::FromStr;
 
 use crate::card::Reader;
 use crate::plan::SourceName;
@@ -26,7 +27,7 @@ pub struct Options {
     pub reader: Option<Reader>,
 
     /// Who is asked for a code, in this order: yubikey, software, prompt
-    #[arg(long, global = true, env = "ONETAP_CODE", value_name = "LIST", value_parser = codes)]
+    #[arg(long, global = true, env = "ONETAP_CODE", value_name = "LIST")]
     pub code: Option<Codes>,
 
     /// Where secrets rest: keychain or file. Recorded at the first use
@@ -46,8 +47,12 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub struct Codes(pub Vec<SourceName>);
 
-fn codes(text: &str) -> Result<Codes, String> {
-    SourceName::list(text).map(Codes)
+impl FromStr for Codes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        SourceName::list(text).map(Self)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -131,4 +136,82 @@ pub enum Seed {
         /// The profile
         profile: String,
     },
+}
+
+impl Cli {
+    /// The line that SDKs call hundreds of times a day, `credential-process PROFILE`, read without clap, whose tree of
+    /// verbs and options costs more than all that the call then does (docs/PERFORMANCE.md). `None` for anything else,
+    /// also for anything wrong: clap then reads it, and has the words for what is wrong.
+    pub fn in_short(arguments: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
+        let [verb, profile] = arguments else { return None };
+        let profile = profile.to_str().filter(|name| !name.starts_with('-'))?;
+        if verb != "credential-process" {
+            return None;
+        }
+        let options = Options {
+            reader: parsed(variable("ONETAP_READER"))?,
+            code: parsed(variable("ONETAP_CODE"))?,
+            vault: parsed(variable("ONETAP_VAULT"))?,
+            timeout: None,
+            allow_mock_on_aws: false,
+        };
+        Some(Self { options, verb: Verb::CredentialProcess { profile: Some(profile.into()) } })
+    }
+}
+
+/// `None` for a value that makes no sense, `Some(None)` for a variable that is not set.
+fn parsed<T: FromStr>(value: Option<OsString>) -> Option<Option<T>> {
+    match value {
+        Some(value) => value.to_str()?.parse().ok().map(Some),
+        None => Some(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn in_short(line: &[&str], set: &[(&str, &str)]) -> Option<Cli> {
+        let line: Vec<OsString> = line.iter().map(OsString::from).collect();
+        Cli::in_short(&line, |name| Some(set.iter().find(|(known, _)| *known == name)?.1.into()))
+    }
+
+    #[test]
+    fn what_is_read_without_clap_is_what_clap_reads() {
+        // Tests run side by side, so that the variables' values reach clap as options here.
+        let cases: [(&[(&str, &str)], &[&str]); 4] = [
+            (&[], &[]),
+            (&[("ONETAP_READER", "mock:/t")], &["--reader=mock:/t"]),
+            (&[("ONETAP_CODE", "software,prompt")], &["--code=software,prompt"]),
+            (&[("ONETAP_VAULT", "file"), ("ONETAP_READER", "pcsc:7")], &["--vault=file", "--reader=pcsc:7"]),
+        ];
+        let quiet = Cli::command().mut_args(|argument| argument.env(None::<&str>));
+        for (set, options) in cases {
+            let line = ["onetap"].iter().chain(options).chain(&["credential-process", "doug"]);
+            let mut matches = quiet.clone().try_get_matches_from(line).unwrap();
+            let by_clap = <Cli as clap::FromArgMatches>::from_arg_matches_mut(&mut matches).unwrap();
+            let short = in_short(&["credential-process", "doug"], set).unwrap();
+            assert_eq!(format!("{short:?}"), format!("{by_clap:?}"));
+        }
+    }
+
+    #[test]
+    fn everything_else_is_left_to_clap() {
+        let lines: [&[&str]; 6] = [
+            &[],
+            &["credential-process"],
+            &["credential-process", "--help"],
+            &["credential-process", "doug", "--timeout=5"],
+            &["exec", "doug"],
+            &["credential-process", "-"],
+        ];
+        for line in lines {
+            assert!(in_short(line, &[]).is_none(), "{line:?}");
+        }
+        for wrong in [("ONETAP_READER", ""), ("ONETAP_VAULT", "pocket"), ("ONETAP_CODE", "prompt,prompt")] {
+            assert!(in_short(&["credential-process", "doug"], &[wrong]).is_none(), "{wrong:?}");
+        }
+    }
 }

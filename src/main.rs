@@ -1,25 +1,28 @@
 //! The command `onetap`: parse, run, report, exit code.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use onetap::{cli, commands};
+use onetap::cli::{Cli, Verb};
+use onetap::commands;
 
 /// What `exec` answers for every failure of onetap itself, as env(1) and its kin do.
 const EXEC_FAILED: u8 = 125;
 
 fn main() -> ExitCode {
-    let is_exec = std::env::args_os().any(|argument| argument == "exec");
-    let cli = match cli::Cli::try_parse() {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let cli = match Cli::in_short(&arguments, |name| std::env::var_os(name)).map_or_else(Cli::try_parse, Ok) {
         Ok(cli) => cli,
         Err(refused) => {
             let _ = refused.print();
+            let is_exec = arguments.iter().any(|argument| argument == "exec");
             let ours = if is_exec { EXEC_FAILED } else { 2 };
             return if refused.use_stderr() { ours.into() } else { ExitCode::SUCCESS };
         }
     };
-    let is_exec = matches!(cli.verb, cli::Verb::Exec { .. });
+    let is_exec = matches!(cli.verb, Verb::Exec { .. });
     let Err(error) = commands::run(cli) else { return ExitCode::SUCCESS };
     let _ = writeln!(std::io::stderr(), "onetap: {}", error.line());
     match error.status() {
