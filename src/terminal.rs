@@ -52,7 +52,8 @@ impl Terminal {
             }
             (None, Way::Line) => writeln!(io::stderr(), "onetap: {line}"),
             // A log file wants one line, not thirty.
-            (None, Way::InPlace) => Ok(()),
+            (None, Way::InPlace) if std::mem::replace(&mut *counting, true) => Ok(()),
+            (None, Way::InPlace) => writeln!(io::stderr(), "onetap: {line}"),
         };
     }
 

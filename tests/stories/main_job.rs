@@ -181,6 +181,8 @@ fn a_code_that_was_printed_is_never_sent() {
     assert_eq!((printed.status, printed.stdout.len()), (0, 7), "{}", printed.stderr);
     let cold = home.run(&["exec", "doug", "--", "true"]);
     assert_eq!((cold.status, aws.count("GetSessionToken")), (0, 1), "{}", cold.stderr);
+    // Without a terminal the countdown is one line.
+    assert_eq!(cold.stderr.matches("the next one comes in").count(), 1, "{}", cold.stderr);
     let sent = aws.requests().into_iter().find(|seen| seen.action == "GetSessionToken").unwrap();
     assert_eq!(sent.outcome, "ok");
 
