@@ -146,9 +146,9 @@ fn no_reader_and_no_service() {
 fn the_touch() {
     let mut bench = bench("fault touch never");
     bench.home.set("ONETAP_CODE", "yubikey");
-    let mut command = bench.home.onetap(&["--timeout", "2", "credential-process", "doug"]);
+    let mut command = bench.home.onetap(&["--timeout", "4", "credential-process", "doug"]);
     one_line(&said(&mut command), 6, &["not touched in time", "run the command again"]);
-    let mut command = bench.home.onetap(&["--timeout", "2", "exec", "doug", "--", "true"]);
+    let mut command = bench.home.onetap(&["--timeout", "4", "exec", "doug", "--", "true"]);
     one_line(&said(&mut command), 125, &["not touched in time"]);
     assert_eq!(bench.aws.count("GetSessionToken"), 0);
 }

@@ -220,7 +220,7 @@ fn of_twenty_the_first_is_killed_at_the_touch_and_the_next_one_takes_over() {
 #[test]
 fn a_refused_touch_refuses_those_that_wait_and_nobody_who_comes_later() {
     let bench = bench("fault touch never");
-    let asker = bench.process(&["--timeout", "4", "credential-process", "doug"]);
+    let asker = bench.process(&["--timeout", "6", "credential-process", "doug"]);
     until("the token is asked", || bench.home.touches() == 1);
     let began = Instant::now();
     let waiting = (0..5).map(|_| bench.process(&["credential-process", "doug"])).collect::<Vec<_>>();
@@ -240,7 +240,7 @@ fn a_refused_touch_refuses_those_that_wait_and_nobody_who_comes_later() {
     assert!(began.elapsed() < Duration::from_secs(20), "their own limit is 55 s");
     assert_eq!(bench.home.touches(), 1, "one unanswered touch did not become six");
 
-    let later = bench.home.run(&["--timeout", "1", "credential-process", "doug"]);
+    let later = bench.home.run(&["--timeout", "4", "credential-process", "doug"]);
     assert_eq!((later.status, bench.home.touches(), bench.sessions()), (6, 2, 0), "{}", later.stderr);
     assert!(!later.stderr.contains("another process"), "{}", later.stderr);
 }
