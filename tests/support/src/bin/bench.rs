@@ -9,18 +9,19 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use onetap_support::aws::{Aws, Options, User, World};
 use onetap_support::home::{Home, uri};
-use onetap_support::measure::{Program, median};
+use onetap_support::measure::{Program, Row, Table};
 use onetap_support::secret_service::{Collection, SecretService};
 
 /// Runs of each program for a median; they take turns, so that a busy machine is busy for all of them.
 const ROUNDS: usize = 301;
 /// The same with a daemon in between.
 const SERVICE_ROUNDS: usize = 31;
+/// Runs for the median of the peak memory, with the daemon in between.
+const SERVICE_PEAKS: usize = 5;
 /// Cold calls for a median; each needs a user whose code was not used yet.
 const COLD_ROUNDS: usize = 7;
 /// Where Debian keeps the system's certificates.
@@ -52,84 +53,121 @@ fn failed(why: &str) -> ExitCode {
 }
 
 fn measure(onetap: &Path, floor: &Path) -> Outcome<Table> {
-    let floor = Program { binary: floor.into(), arguments: Vec::new(), env: Vec::new() };
     let users: Vec<User> = (0..COLD_ROUNDS + 3).map(|n| User::named(&format!("user{n}"))).collect();
-    let (first, fresh) = users.split_first().ok_or("no users")?;
-    let mut fresh = fresh.iter();
     let world = World { users: users.clone(), ..World::default() };
     let aws = Aws::start_with(world, Options { tls: true, ..Options::default() })?;
     let service = SecretService::start(Collection::Unlocked)?;
     let home = home(onetap, &aws, &service, &users)?;
-    let call = |user: &User| Program {
-        binary: onetap.into(),
-        arguments: vec!["credential-process".into(), user.name.clone()],
-        env: home.env().map(|(name, value)| (name.clone(), value.clone())).collect(),
-    };
+    let bench = Bench { aws, home, onetap };
+    let (first, others) = users.split_first().ok_or("no users")?;
+
     let mut table = Table::default();
-
-    let cached = call(first);
-    let few = || profiles(&home, &[first], 3);
-    let many = || profiles(&home, &[first], 300);
-    few();
-    cached.run()?;
-    let key = KernelKey::of(&home)?;
-    let (mut empty_main, mut with_few, mut with_many) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        empty_main.push(floor.wall()?);
-        few();
-        with_few.push(cached.wall()?);
-        many();
-        with_many.push(cached.wall()?);
-    }
-    table.row("an empty Rust main", empty_main, &floor, None)?;
-    few();
-    table.row("cached, 3 profiles", with_few, &cached, Some(1_000_000))?;
-    many();
-    table.row("cached, 300 profiles", with_many, &cached, Some(10_000_000))?;
-
-    few();
-    let mut walls = Vec::new();
-    for _ in 0..SERVICE_ROUNDS {
-        key.forget()?;
-        walls.push(cached.wall()?);
-    }
-    key.forget()?;
-    let from_service = cached.instructions()?;
-    key.forget()?;
-    let peak = cached.peak()?;
-    let plain = cached.instructions()?;
-    let handshake = from_service.saturating_sub(plain);
-    table.rows.push(Row {
-        what: "the same, key from the Secret Service",
-        wall: median(walls),
-        instructions: from_service,
-        peak,
-        budget: None,
-    });
-
-    let mut cold =
-        || fresh.next().inspect(|user| profiles(&home, &[first, user], 3)).map(&call).ok_or("no user");
-    let mut walls = Vec::new();
-    for _ in 0..COLD_ROUNDS {
-        walls.push(cold()?.wall()?);
-    }
-    let peak = cold()?.peak()?;
-    let (apdus, requests) = (home.apdus().len(), aws.requests().len());
-    let instructions = cold()?.instructions()?;
-    table.counts = vec![
-        ("APDUs of a cold call", home.apdus().len().saturating_sub(apdus), 2),
-        ("requests of a cold call", aws.requests().len().saturating_sub(requests), 1),
-    ];
-    table.rows.push(Row { what: "cold, over TLS", wall: median(walls), instructions, peak, budget: None });
-    table.rows.push(Row {
-        what: "the same without the Secret Service's part",
-        wall: Duration::ZERO,
-        instructions: instructions.saturating_sub(handshake),
-        peak: 0,
-        budget: Some(30_000_000),
-    });
+    profiles(&bench.home, &[first], 3);
+    bench.call(first).run()?; // keeps the session
+    let key = KernelKey::of(&bench.home)?;
+    let before = bench.asked();
+    bench.cached(first, floor, &mut table)?;
+    let handshake = bench.through_the_service(first, &key, &mut table)?;
+    bench.count("all cached calls", before, [0, 0], &mut table);
+    bench.cold(others, handshake, &mut table)?;
     key.forget()?;
     Ok(table)
+}
+
+/// What the calls are made with.
+struct Bench<'a> {
+    aws: Aws,
+    home: Home,
+    onetap: &'a Path,
+}
+
+impl Bench<'_> {
+    fn call(&self, user: &User) -> Program {
+        Program {
+            binary: self.onetap.into(),
+            arguments: vec!["credential-process".into(), user.name.clone()],
+            env: self.home.env().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        }
+    }
+
+    /// APDUs and requests so far.
+    fn asked(&self) -> [usize; 2] {
+        [self.home.apdus().len(), self.aws.requests().len()]
+    }
+
+    fn count(&self, of: &str, before: [usize; 2], budgets: [usize; 2], table: &mut Table) {
+        let counted = self.asked().into_iter().zip(before).zip(budgets).zip(["APDUs", "requests"]);
+        table.counts.extend(
+            counted.map(|(((now, before), budget), what)| (format!("{what} of {of}"), now - before, budget)),
+        );
+    }
+
+    /// A kept session, its key in the kernel's keyring, beside the floor.
+    fn cached(&self, user: &User, floor: &Path, table: &mut Table) -> Outcome<()> {
+        let floor = Program { binary: floor.into(), arguments: Vec::new(), env: Vec::new() };
+        let cached = self.call(user);
+        let (mut empty_main, mut with_few, mut with_many) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            empty_main.push(floor.wall()?);
+            profiles(&self.home, &[user], 3);
+            with_few.push(cached.wall()?);
+            profiles(&self.home, &[user], 300);
+            with_many.push(cached.wall()?);
+        }
+        table.row("an empty Rust `main`", empty_main, &floor, None)?;
+        profiles(&self.home, &[user], 3);
+        table.row("cached, 3 profiles", with_few, &cached, Some(1_000_000))?;
+        profiles(&self.home, &[user], 300);
+        table.row("cached, 300 profiles", with_many, &cached, Some(10_000_000))?;
+        Ok(())
+    }
+
+    /// The same, while the kernel does not hold the key. Returns what the Secret Service adds, in instructions.
+    fn through_the_service(&self, user: &User, key: &KernelKey, table: &mut Table) -> Outcome<u64> {
+        profiles(&self.home, &[user], 3);
+        let cached = self.call(user);
+        let (mut walls, mut peaks) = (Vec::new(), Vec::new());
+        for _ in 0..SERVICE_ROUNDS {
+            key.forget()?;
+            walls.push(cached.wall()?);
+        }
+        for _ in 0..SERVICE_PEAKS {
+            key.forget()?;
+            peaks.push(cached.peak()?);
+        }
+        key.forget()?;
+        let instructions = cached.instructions()?;
+        let what = "cached, 3 profiles, key from the Secret Service";
+        table.rows.push(Row { what, walls, instructions, peaks, budget: None });
+        Ok(instructions.saturating_sub(cached.instructions()?))
+    }
+
+    /// Calls without a session, for users who were never served: the access key comes from the Secret Service.
+    fn cold(&self, users: &[User], handshake: u64, table: &mut Table) -> Outcome<()> {
+        let mut users = users.iter();
+        let mut next = || {
+            let user = users.next().ok_or("too few users")?;
+            profiles(&self.home, &[user], 3);
+            Ok::<_, Box<dyn Error>>(self.call(user))
+        };
+        let mut walls = Vec::new();
+        for _ in 0..COLD_ROUNDS {
+            walls.push(next()?.wall()?);
+        }
+        let peaks = vec![next()?.peak()?];
+        let before = self.asked();
+        let instructions = next()?.instructions()?;
+        self.count("a cold call", before, [2, 1], table);
+        table.rows.push(Row { what: "cold, over TLS", walls, instructions, peaks, budget: None });
+        table.rows.push(Row {
+            what: "cold, less the Secret Service's part",
+            walls: Vec::new(),
+            instructions: instructions.saturating_sub(handshake),
+            peaks: Vec::new(),
+            budget: Some(30_000_000),
+        });
+        Ok(())
+    }
 }
 
 /// A home whose keys rest in a real Secret Service, with a user's key for each of `users`, and their accounts on one
@@ -198,71 +236,5 @@ impl KernelKey {
             KeyRing::from_special_id(KeyRingIdentifier::User, false).and_then(|ring| ring.search(&self.0));
         let key = found.map_err(|error| format!("the kernel's keyring does not hold the key: {error:?}"))?;
         Ok(key.invalidate().map_err(|error| format!("{error:?}"))?)
-    }
-}
-
-/// What was measured.
-#[derive(Default)]
-struct Table {
-    rows: Vec<Row>,
-    /// What, how many, and how many at most.
-    counts: Vec<(&'static str, usize, usize)>,
-}
-
-/// One program. A zero was not measured.
-struct Row {
-    what: &'static str,
-    wall: Duration,
-    instructions: u64,
-    peak: u64,
-    budget: Option<u64>,
-}
-
-impl Table {
-    fn row(
-        &mut self,
-        what: &'static str,
-        walls: Vec<Duration>,
-        program: &Program,
-        budget: Option<u64>,
-    ) -> Outcome<()> {
-        let (instructions, peak) = (program.instructions()?, program.peak()?);
-        self.rows.push(Row { what, wall: median(walls), instructions, peak, budget });
-        Ok(())
-    }
-
-    fn broken(&self) -> impl Iterator<Item = &str> {
-        let rows = self.rows.iter().filter(|row| row.budget.is_some_and(|budget| row.instructions > budget));
-        let counts = self.counts.iter().filter(|(_, count, budget)| count > budget);
-        rows.map(|row| row.what).chain(counts.map(|(what, ..)| *what))
-    }
-
-    fn print(&self, out: &mut impl io::Write) -> io::Result<()> {
-        let floor = self.rows.first().map_or(Duration::ZERO, |row| row.wall).as_secs_f64();
-        let million = |n: u64| format!("{:.2} M", n as f64 / 1e6);
-        writeln!(out, "| | wall, median | x floor | instructions | budget | peak memory |")?;
-        writeln!(out, "|---|---|---|---|---|---|")?;
-        for row in &self.rows {
-            let wall = row.wall.as_secs_f64();
-            let (wall, ratio) = match row.wall.is_zero() {
-                true => ("".into(), "".into()),
-                false => (format!("{:.2} ms", wall * 1e3), format!("{:.2}", wall / floor)),
-            };
-            let peak = if row.peak == 0 { "".into() } else { format!("{:.1} MiB", row.peak as f64 / 1024.0) };
-            let budget = row.budget.map(million).unwrap_or_default();
-            writeln!(
-                out,
-                "| {} | {wall} | {ratio} | {} | {budget} | {peak} |",
-                row.what,
-                million(row.instructions)
-            )?;
-        }
-        for (what, count, budget) in &self.counts {
-            writeln!(out, "{what}: {count} (budget {budget})")?;
-        }
-        for what in self.broken() {
-            writeln!(out, "OVER BUDGET: {what}")?;
-        }
-        Ok(())
     }
 }
