@@ -170,6 +170,9 @@ impl Authenticator {
                 }
                 // The code may have been used at the console, or AWS was overloaded; the next step gets one try.
                 Err(error @ (StsError::CodeRefused | StsError::TryAgain(_))) if !tried_before => {
+                    if matches!(error, StsError::CodeRefused) {
+                        self.sources.iter().for_each(|source| source.refused());
+                    }
                     self.attendant
                         .notice(Notice::Warning(format!("{error}; trying once more with the next code")));
                     tried_before = true;

@@ -71,6 +71,9 @@ pub trait CodeSource: fmt::Debug + Send + Sync {
 
     /// The code of `step`. Blocks, until `deadline` at the longest, on a card or on a person.
     fn code(&self, step: TimeStep, deadline: Instant, attendant: &dyn Attendant) -> Result<Code, CodeError>;
+
+    /// AWS refused the last code: what the source had assumed about its device may be wrong.
+    fn refused(&self) {}
 }
 
 /// Why there is no code.
@@ -107,6 +110,14 @@ pub enum CodeError {
     /// The applet refused; never [`OathError::Card`].
     #[error(transparent)]
     Oath(OathError),
+    /// Several accounts may be meant, and a wrong one would spend a touch.
+    #[error("the YubiKey holds several OATH accounts that may be {wanted:?}: {}", .fitting.join(", "))]
+    SeveralAccounts {
+        /// The name that was looked for.
+        wanted: String,
+        /// The accounts that fit it.
+        fitting: Vec<String>,
+    },
     /// The stored seed cannot be used.
     #[error("the stored TOTP seed of {profile:?} cannot be used: {reason}")]
     SeedUnusable {
@@ -136,11 +147,19 @@ impl From<OathError> for CodeError {
     }
 }
 
+/// So many of the names on a full key help a person; all 64 would not.
+const NEAR: usize = 5;
+
 fn no_account(wanted: &str, present: &[String]) -> String {
-    match present {
-        [] => format!("the YubiKey holds no OATH account at all, so not {wanted:?} either"),
-        names => format!("the YubiKey holds no OATH account {wanted:?}; it holds: {}", names.join(", ")),
+    if present.is_empty() {
+        return format!("the YubiKey holds no OATH account at all, so not {wanted:?} either");
     }
+    let near = present.iter().take(NEAR).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match present.len().saturating_sub(NEAR) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("the YubiKey holds no OATH account {wanted:?}; it holds: {near}{more}")
 }
 
 impl CodeError {

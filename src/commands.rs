@@ -184,7 +184,10 @@ impl Context {
             match name {
                 SourceName::Prompt => Arc::new(Prompt { device: plan.mfa_serial.to_string() }),
                 SourceName::Software => Arc::new(Software::new(plan.profile.clone(), vault.clone())),
-                SourceName::YubiKey => Arc::new(YubiKey::new(self.reader(plan), plan.account.clone())),
+                SourceName::YubiKey => {
+                    let key = YubiKey::new(self.reader(plan), plan.account.clone());
+                    Arc::new(key.of_device(plan.mfa_serial.to_string(), self.places.keys()))
+                }
             }
         };
         plan.codes.iter().map(source).collect()

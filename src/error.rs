@@ -246,6 +246,10 @@ fn code_hint(error: &CodeError) -> Option<String> {
         },
         CodeError::NoSeed { profile } => format!("run `onetap seed add {profile}`"),
         CodeError::NotACode => "type the six digits that the device shows".into(),
+        CodeError::SeveralAccounts { fitting, .. } => match fitting.first() {
+            Some(first) => format!("put the right one into the profile, such as `onetap_account = {first}`"),
+            None => return None,
+        },
         CodeError::SeedUnusable { profile, .. } => format!("run `onetap seed add {profile}` again"),
         CodeError::TouchTimedOut => "run the command again and touch the key while it blinks".into(),
         CodeError::Unattended(Unattended::Nobody(_)) => "run it in a terminal".into(),

@@ -50,6 +50,11 @@ impl Places {
         self.state.join("turns")
     }
 
+    /// What was learned about keys: which name an account has on which.
+    pub fn keys(&self) -> PathBuf {
+        self.state.join("keys.json")
+    }
+
     /// The start files that name the profile in a subshell's prompt.
     pub fn shells(&self) -> PathBuf {
         self.cache.join("shell")

@@ -38,7 +38,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sha1", &["card/mock/", "oath/password.rs"]),
     ("sha2", &["card/mock/", "oath/answer.rs", "oath/password.rs", "turn.rs"]),
     // Near names, where a wrong one was given.
-    ("strsim", &["code/yubikey.rs", "plan.rs"]),
+    ("strsim", &["code/yubikey/", "plan.rs"]),
     ("subtle", &["oath/password.rs"]),
     ("tempfile", &["files.rs"]),
     ("tokio", &["authenticator.rs", "commands.rs", "turn.rs"]),

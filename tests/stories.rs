@@ -8,6 +8,8 @@ mod bad_input;
 mod cached_path;
 #[path = "stories/docs.rs"]
 mod docs;
+#[path = "stories/keys.rs"]
+mod keys;
 #[path = "stories/main_job.rs"]
 mod main_job;
 #[path = "stories/pipeline.rs"]

@@ -2,6 +2,7 @@
 //!
 //! Knows what to say to a person meanwhile; the bytes are [`crate::oath`]'s.
 
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +12,12 @@ use secrecy::ExposeSecret as _;
 use super::{Code, CodeError, CodeSource, TimeStep};
 use crate::attendant::{Attendant, Echo, Notice, Question, when_slow};
 use crate::card::{Card, CardError, Reader};
-use crate::oath::{self, Applet, OathError, PasswordKey, Selected};
+use crate::oath::{self, Applet, OathError, OneTime, PasswordKey, Selected};
+
+pub mod account;
+pub mod memory;
+
+use memory::Memory;
 
 /// How long a card may take before a person is told what is waited for. Without touch a code takes a few ms.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -21,12 +27,21 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub struct YubiKey {
     reader: Reader,
     account: String,
+    device: Option<String>,
+    memory: Option<Memory>,
 }
 
 impl YubiKey {
     /// The account of this exact name, prefixes included, on the YubiKey in this reader.
     pub fn new(reader: Reader, account: String) -> Self {
-        Self { reader, account }
+        Self { reader, account, device: None, memory: None }
+    }
+
+    /// If the account is named as this MFA device is, it may have any of the names that such accounts really have
+    /// ([`account::meant`]); which one is remembered in the file at `memory`.
+    pub fn of_device(self, device: String, memory: PathBuf) -> Self {
+        let memory = (device == self.account).then(|| Memory::new(memory));
+        Self { device: Some(device), memory, ..self }
     }
 
     /// SELECT to CALCULATE, once.
@@ -46,46 +61,72 @@ impl YubiKey {
                 locked.unlock(&key)?
             }
         };
-        let asked = Instant::now();
+        let key = applet.device().id();
+        let known = self.memory.as_ref().and_then(|memory| memory.account(&key, &self.account));
+        let mut name = known.unwrap_or_else(|| self.account.clone());
+        let mut calculated = self.calculate(&mut applet, &name, step, attendant);
+        if let Err(CodeError::Oath(OathError::NoAccount)) = calculated {
+            name = self.look(&mut applet)?;
+            if let Some(memory) = &self.memory {
+                memory.learn_account(&key, &self.account, &name);
+            }
+            calculated = self.calculate(&mut applet, &name, step, attendant);
+        }
+        let code = calculated?;
+        let reason = || format!("its codes have {} digits and AWS takes 6", code.digits);
+        Code::parse(code.text().expose_secret()).ok_or_else(|| bad(&name, reason()))
+    }
+
+    /// CALCULATE, and a touch if the key wants one.
+    fn calculate(
+        &self,
+        applet: &mut Applet<'_>,
+        name: &str,
+        step: TimeStep,
+        attendant: &dyn Attendant,
+    ) -> Result<OneTime, CodeError> {
         let calculated = when_slow(
             attendant,
             PATIENCE,
             Notice::TouchWanted { account: self.account.clone() },
             Notice::TouchOver,
-            || applet.calculate(&self.account, step.0),
+            || applet.calculate(name, step.0),
         );
         match calculated {
-            Ok(code) => {
-                let reason = || format!("its codes have {} digits and AWS takes 6", code.digits);
-                Code::parse(code.text().expose_secret()).ok_or_else(|| self.bad(reason()))
-            }
-            // The card was there and a touch was asked for: this is the person's silence, not the card's.
-            Err(OathError::Card(CardError::TimedOut)) if asked.elapsed() >= PATIENCE => {
-                Err(CodeError::TouchTimedOut)
-            }
-            Err(OathError::NoAccount) => Err(self.not_there(&mut applet)),
-            Err(error) => Err(error.into()),
+            // The card had answered before, and only a touch takes long: this is the person's silence, not the card's.
+            Err(OathError::Card(CardError::TimedOut)) => Err(CodeError::TouchTimedOut),
+            calculated => Ok(calculated?),
         }
     }
 
-    fn bad(&self, reason: String) -> CodeError {
-        CodeError::BadAccount { account: self.account.clone(), reason }
+    /// The account's name on this key. One APDU more for a handful of accounts, and only where the key holds none of
+    /// the name that was tried.
+    fn look(&self, applet: &mut Applet<'_>) -> Result<String, CodeError> {
+        let listed = applet.list()?;
+        let mut meant = account::meant(&self.account, self.device.as_deref(), &listed);
+        match (meant.pop(), meant.is_empty()) {
+            (Some(name), true) => in_time(&name).map(|()| name),
+            (Some(name), false) => {
+                meant.push(name);
+                Err(CodeError::SeveralAccounts { wanted: self.account.clone(), fitting: meant })
+            }
+            (None, _) => {
+                let present = account::nearest(&self.account, listed.into_iter().map(|account| account.id));
+                Err(CodeError::NoAccount { wanted: self.account.clone(), present })
+            }
+        }
     }
+}
 
-    /// The names that are there, nearest first. One APDU more, and only now.
-    fn not_there(&self, applet: &mut Applet<'_>) -> CodeError {
-        let listed = match applet.list() {
-            Ok(listed) => listed,
-            Err(error) => return error.into(),
-        };
-        let wanted = self.account.to_lowercase();
-        let mut present: Vec<_> = listed
-            .into_iter()
-            .map(|account| (strsim::jaro_winkler(&wanted, &account.id.to_lowercase()), account.id))
-            .collect();
-        present.sort_by(|(near, a), (nearer, b)| nearer.total_cmp(near).then_with(|| a.cmp(b)));
-        let present = present.into_iter().map(|(_, id)| id).collect();
-        CodeError::NoAccount { wanted: self.account.clone(), present }
+fn bad(account: &str, reason: String) -> CodeError {
+    CodeError::BadAccount { account: account.into(), reason }
+}
+
+/// Refuses a name that tells another period than AWS's.
+fn in_time(name: &str) -> Result<(), CodeError> {
+    match account::period(name).filter(|period| *period != super::PERIOD) {
+        Some(period) => Err(bad(name, format!("its period is {period} s and AWS's is {} s", super::PERIOD))),
+        None => Ok(()),
     }
 }
 
@@ -95,9 +136,7 @@ impl CodeSource for YubiKey {
     }
 
     fn code(&self, step: TimeStep, deadline: Instant, attendant: &dyn Attendant) -> Result<Code, CodeError> {
-        if let Some(period) = period(&self.account).filter(|period| *period != super::PERIOD) {
-            return Err(self.bad(format!("its period is {period} s and AWS's is {} s", super::PERIOD)));
-        }
+        in_time(&self.account)?;
         if let Reader::Mock(path) = &self.reader {
             attendant.notice(Notice::VirtualToken { path: path.clone() });
         }
@@ -123,16 +162,16 @@ impl CodeSource for YubiKey {
             })
         })
     }
-}
 
-/// The period that a name's prefix tells: `60/...` (YKOATH; left out where it is 30).
-fn period(account: &str) -> Option<u64> {
-    account.split_once('/').and_then(|(digits, _)| digits.parse().ok())
+    fn refused(&self) {
+        if let Some(memory) = &self.memory {
+            memory.forget_account(&self.account);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
     use std::sync::Mutex;
 
     use secrecy::SecretString;
@@ -177,8 +216,26 @@ mod tests {
             Self { _home: home, path, person: Notebook::default() }
         }
 
+        fn source(&self, account: &str) -> YubiKey {
+            YubiKey::new(Reader::Mock(self.path.clone()), account.into())
+        }
+
+        /// As a profile asks, that names its MFA device and no account.
+        fn code_of_device(&self) -> Result<String, CodeError> {
+            let source = self.source(ARN).of_device(ARN.into(), self.path.with_file_name("keys.json"));
+            let code = source.code(TimeStep(1), Instant::now() + Duration::from_secs(20), &self.person)?;
+            Ok(code.expose().to_owned())
+        }
+
+        /// The commands since the last look.
+        fn commands(&self) -> String {
+            let log = self.log();
+            let _ = std::fs::remove_file(self.path.with_extension("log"));
+            log
+        }
+
         fn code_within(&self, account: &str, limit: Duration) -> Result<String, CodeError> {
-            let source = YubiKey::new(Reader::Mock(self.path.clone()), account.into());
+            let source = self.source(account);
             let code = source.code(TimeStep(1), Instant::now() + limit, &self.person)?;
             Ok(code.expose().to_owned())
         }
@@ -290,6 +347,69 @@ mod tests {
         assert!(full.log().starts_with("SELECT CALCULATE LIST SEND-REMAINING "), "{}", full.log());
     }
 
+    const AT: &str =
+        "otpauth://totp/Amazon Web Services:doug@123456789012?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    const OTHER: &str = "otpauth://totp/GitHub:octo?secret=GEZDGNBVGY3TQOJQ";
+
+    #[test]
+    fn an_account_under_another_name_is_found_in_four_commands_and_then_takes_two() {
+        let bench = Bench::new(&format!("{OTHER}\n{AT}"));
+        assert_eq!(bench.code_of_device().unwrap(), AT_STEP_1);
+        assert_eq!(bench.commands(), "SELECT CALCULATE LIST CALCULATE ");
+        assert_eq!(bench.code_of_device().unwrap(), AT_STEP_1);
+        assert_eq!(bench.commands(), "SELECT CALCULATE ");
+    }
+
+    #[test]
+    fn a_stale_memory_heals_itself() {
+        let bench = Bench::new(AT);
+        bench.code_of_device().unwrap();
+        bench.commands();
+        let renamed =
+            AT.replace("Amazon Web Services", "aws/iam/123456789012").replace("doug@123456789012", "doug");
+        for text in [renamed.as_str(), URI] {
+            write_whole(&bench.path, text.as_bytes(), Private::OwnerOnly).unwrap();
+            assert_eq!(bench.code_of_device().unwrap(), AT_STEP_1);
+            assert_eq!(bench.commands(), "SELECT CALCULATE LIST CALCULATE ");
+            assert_eq!(bench.code_of_device().unwrap(), AT_STEP_1);
+            assert_eq!(bench.commands(), "SELECT CALCULATE ");
+        }
+        write_whole(&bench.path, OTHER.as_bytes(), Private::OwnerOnly).unwrap();
+        assert!(matches!(bench.code_of_device(), Err(CodeError::NoAccount { .. })));
+    }
+
+    #[test]
+    fn a_code_that_aws_refused_makes_the_exact_name_be_tried_first_again() {
+        let bench = Bench::new(AT);
+        bench.code_of_device().unwrap();
+        bench.commands();
+        write_whole(&bench.path, format!("{AT}\n{URI}").as_bytes(), Private::OwnerOnly).unwrap();
+        let source = bench.source(ARN).of_device(ARN.into(), bench.path.with_file_name("keys.json"));
+        source.refused();
+        bench.code_of_device().unwrap();
+        assert_eq!(bench.commands(), "SELECT CALCULATE ");
+        assert_eq!(std::fs::read_to_string(bench.path.with_file_name("keys.json")).unwrap(), "{}");
+    }
+
+    #[test]
+    fn several_accounts_that_may_be_meant_are_listed_and_none_is_asked() {
+        let bench = Bench::new(&format!("{AT}\n{}", URI.replace("arn:aws", "aws:arn:aws")));
+        match bench.code_of_device().unwrap_err() {
+            CodeError::SeveralAccounts { wanted, mut fitting } => {
+                fitting.sort();
+                assert_eq!(wanted, ARN);
+                assert_eq!(
+                    fitting,
+                    ["Amazon Web Services:doug@123456789012", "aws:arn:aws:iam::123456789012:mfa/doug"]
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(bench.log(), "SELECT CALCULATE LIST ");
+        let chosen = "aws:arn:aws:iam::123456789012:mfa/doug";
+        assert_eq!(bench.code(chosen).unwrap(), AT_STEP_1);
+    }
+
     #[test]
     fn an_account_that_aws_would_not_take_is_told_as_such() {
         let bench = Bench::new(&format!("{URI}&digits=8"));
@@ -298,6 +418,10 @@ mod tests {
         let bench = Bench::new(&format!("{URI}&period=60"));
         assert!(matches!(bench.code(&slow), Err(CodeError::BadAccount { .. })));
         assert_eq!(bench.log(), "");
+        match bench.code_of_device().unwrap_err() {
+            CodeError::BadAccount { account, reason } => assert!(account == slow && reason.contains("60 s")),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
