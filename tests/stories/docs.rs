@@ -264,7 +264,7 @@ fn the_first_use_in_the_readme_is_what_stands_on_the_terminal() {
     assert!(!finished.terminal.contains(&doug.secret_access_key));
     let readme = fs::read_to_string(project().join("README.md")).unwrap();
     let (_, rest) = readme.split_once("$ onetap add doug --region eu-west-1\n").unwrap();
-    let shown = rest.split_once("\n\n").unwrap().0.replace("in the keychain", "in the file");
+    let shown = rest.split_once("\n\n").unwrap().0.replace("in the keychain", "in the vault file");
     let lines = |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
     assert_eq!(lines(&text), lines(&shown));
 }
