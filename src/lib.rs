@@ -32,6 +32,7 @@ pub mod card;
 
 pub mod keys;
 pub mod otpauth;
+pub mod qr;
 
 pub mod vault;
 

@@ -32,7 +32,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("pbkdf2", &["card/mock/", "oath/password.rs"]),
     ("pcsc", &["card/pcsc.rs"]),
     ("percent_encoding", &["otpauth/"]),
+    ("png", &["qr.rs"]),
     ("rpassword", &["terminal/"]),
+    ("rqrr", &["qr.rs"]),
     ("rustix", &["commands/exec/program.rs", "terminal/", "vault/file.rs"]),
     ("rustls", &["sts/"]),
     ("sha1", &["card/mock/", "oath/password.rs"]),
@@ -45,6 +47,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("totp_rs", &["card/mock/", "code/software.rs"]),
     ("url", &["otpauth/", "plan/endpoint.rs"]),
     ("yubikey", &["card/serial.rs", "vault/piv.rs"]),
+    ("zune_jpeg", &["qr.rs"]),
 ];
 
 /// Crates that are vocabulary: types, derives and encodings, of no consequence where they stand.
