@@ -80,6 +80,9 @@ pub enum CardError {
     /// Another program reset the card, and with it what was selected: the conversation must begin again, once.
     #[error("another program reset the YubiKey")]
     Reset,
+    /// Between two looks at it, the key in the reader became another one.
+    #[error("another YubiKey was plugged in meanwhile, or this one was reset")]
+    Swapped,
     /// The limit passed.
     #[error("the YubiKey did not answer in time")]
     TimedOut,
@@ -140,6 +143,71 @@ impl Reader {
             Self::Pcsc(serial) => pcsc::transact(*serial, deadline, work),
         }
     }
+}
+
+/// How long one card may hold up a look at all of them.
+const A_LOOK: Duration = Duration::from_secs(5);
+
+/// A YubiKey that is there, and what was seen of it.
+#[derive(Clone, Debug)]
+pub struct Present<T, E> {
+    /// The reader's name, or `mock:PATH`.
+    pub reader: String,
+    /// Its serial number, if it tells one.
+    pub serial: Option<Serial>,
+    /// What the look at it gave.
+    pub seen: Result<T, E>,
+}
+
+impl Reader {
+    /// Looks at every YubiKey that is there (at the one that was asked for, if a serial number is named), one after the
+    /// other, each for 5 s at most. None at all is an error; one that is busy or refuses is not.
+    pub fn each<T, E: From<CardError>>(
+        &self,
+        deadline: Instant,
+        mut look: impl FnMut(&mut dyn Card) -> Result<T, E>,
+    ) -> Result<Vec<Present<T, E>>, CardError> {
+        let wanted = match self {
+            Self::Mock(path) => {
+                let (mut serial, mut look) = (None, look);
+                let seen = mock::transact(path, deadline, |card| told_and(&mut serial, card, &mut look));
+                return Ok(vec![Present { reader: self.to_string(), serial, seen }]);
+            }
+            Self::Pcsc(wanted) => *wanted,
+        };
+        let mut there = Vec::new();
+        for name in pcsc::readers(deadline)? {
+            let reader = name.to_string_lossy().into_owned();
+            let limit = deadline.min(Instant::now() + A_LOOK);
+            let mut serial = None;
+            let seen = match pcsc::transact_in(name, limit, |card| {
+                Ok::<_, CardError>(told_and(&mut serial, card, &mut look))
+            }) {
+                // A reader of that name without a card in it: a second slot, or a key that is just being pulled.
+                Err(CardError::Removed) => continue,
+                Err(error) => Err(error.into()),
+                Ok(seen) => seen,
+            };
+            let serial = serial.or_else(|| serial::by_piv(&reader));
+            there.push(Present { reader, serial, seen });
+        }
+        let present: Vec<_> = there.iter().filter_map(|key| key.serial).collect();
+        there.retain(|key| wanted.is_none() || key.serial == wanted);
+        match there.is_empty() {
+            true => Err(CardError::NoToken { wanted, present }),
+            false => Ok(there),
+        }
+    }
+}
+
+/// Asks for the serial number, and then looks.
+fn told_and<T, E: From<CardError>>(
+    serial: &mut Option<Serial>,
+    card: &mut dyn Card,
+    look: &mut impl FnMut(&mut dyn Card) -> Result<T, E>,
+) -> Result<T, E> {
+    *serial = serial::told(card)?;
+    look(card)
 }
 
 /// How long a card that is held by others, or that is not there yet, is asked again: a key that was just used over

@@ -13,6 +13,7 @@ use crate::card::CardError;
 use crate::oath::OathError;
 use crate::vault::VaultError;
 
+pub mod password;
 pub mod prompt;
 pub mod software;
 pub mod yubikey;

@@ -39,6 +39,8 @@ pub mod exec;
 mod remove;
 mod seed;
 mod status;
+mod stdin;
+mod token;
 
 /// How long a person has, unless `--timeout` says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -71,6 +73,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Verb::Seed(Seed::Add { profile, stdin }) => seed::add(&context, &profile, stdin),
         Verb::Seed(Seed::Remove { profile }) => seed::remove(&context, &profile),
         Verb::Status { profile } => status::run(&context, profile.as_deref()),
+        Verb::Token(token) => token::run(&context, token),
     }
 }
 
@@ -186,7 +189,8 @@ impl Context {
                 SourceName::Software => Arc::new(Software::new(plan.profile.clone(), vault.clone())),
                 SourceName::YubiKey => {
                     let key = YubiKey::new(self.reader(plan), plan.account.clone());
-                    Arc::new(key.of_device(plan.mfa_serial.to_string(), self.places.keys()))
+                    let key = key.of_device(plan.mfa_serial.to_string(), self.places.keys());
+                    Arc::new(key.remembering(vault.clone()))
                 }
             }
         };

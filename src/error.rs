@@ -18,6 +18,10 @@ use crate::sts::StsError;
 use crate::turn::TurnError;
 use crate::vault::VaultError;
 
+pub mod token;
+
+use token::TokenError;
+
 /// Why a command failed. `Display` is the fact; [`Error::hint`] is the next action.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -102,6 +106,9 @@ pub enum Error {
     /// The whole command took too long.
     #[error("no session within {} s", .0.as_secs())]
     TimedOut(Duration),
+    /// What a verb that looks after a token cannot do.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The turn.
     #[error(transparent)]
     Turn(#[from] TurnError),
@@ -155,6 +162,7 @@ impl Error {
             Self::Sts(StsError::Network(_) | StsError::Tls(_) | StsError::TryAgain(_)) => status::NETWORK,
             Self::Sts(StsError::CaBundle { .. }) => status::CONFIGURATION,
             Self::Sts(_) => status::AWS,
+            Self::Token(error) => error.status(),
             Self::Unattended(error) => unattended_status(error),
         }
     }
@@ -189,6 +197,7 @@ impl Error {
             ),
             Self::Store(StoreError::Vault(error)) | Self::Vault(error) => return vault_hint(error),
             Self::Sts(error) => return sts_hint(error),
+            Self::Token(error) => return error.hint(),
             Self::Unattended(Unattended::Nobody(_)) => "run it in a terminal".into(),
             Self::RefusedElsewhere { .. }
             | Self::TimedOut(_)
@@ -255,6 +264,8 @@ fn code_hint(error: &CodeError) -> Option<String> {
         CodeError::Unattended(Unattended::Nobody(_)) => "run it in a terminal".into(),
         CodeError::Unattended(Unattended::TimedOut) => "run the command again".into(),
         CodeError::Vault(error) => return vault_hint(error),
+        CodeError::Oath(OathError::Full) => "remove one: `onetap token delete NAME`".into(),
+        CodeError::Oath(OathError::TooOld(_, "touch")) => "add --no-touch to store it without".into(),
         CodeError::Oath(OathError::WrongPassword) => {
             "type the password that was set for the OATH application".into()
         }

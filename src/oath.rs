@@ -47,6 +47,16 @@ pub enum Selected<'c> {
     Open(Applet<'c>),
 }
 
+impl Selected<'_> {
+    /// What SELECT told about the key.
+    pub fn device(&self) -> &Device {
+        match self {
+            Self::Locked(locked) => locked.device(),
+            Self::Open(applet) => applet.device(),
+        }
+    }
+}
+
 /// The applet before VALIDATE.
 pub struct LockedApplet<'c> {
     card: &'c mut dyn Card,
@@ -151,7 +161,22 @@ impl<'c> LockedApplet<'c> {
     /// VALIDATE: proves that we know the password, and has the key prove it too. One APDU.
     ///
     /// The unlock lasts until another SELECT or a reset; whoever shares the card could ride on it.
-    pub fn unlock(self, key: &PasswordKey) -> Result<Applet<'c>, OathError> {
+    pub fn unlock(mut self, key: &PasswordKey) -> Result<Applet<'c>, OathError> {
+        self.validate(key)?;
+        Ok(Applet { card: self.card, device: self.device })
+    }
+
+    /// VALIDATE with a key that may be stale: where it does not open the applet, that is selected anew and still
+    /// locked. One APDU, or two.
+    pub fn try_unlock(mut self, key: &PasswordKey) -> Result<Selected<'c>, OathError> {
+        match self.validate(key) {
+            Ok(()) => Ok(Selected::Open(Applet { card: self.card, device: self.device })),
+            Err(OathError::WrongPassword) => select(self.card),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn validate(&mut self, key: &PasswordKey) -> Result<(), OathError> {
         let ours = password::challenge()?;
         let mut data = Vec::with_capacity(40);
         wire::put_tlv(0x75, &key.prove(&self.challenge), &mut data)?;
@@ -165,7 +190,7 @@ impl<'c> LockedApplet<'c> {
         if !key.proven(&ours, wire::only(0x75, &answer)?) {
             return Err(OathError::Impostor);
         }
-        Ok(Applet { card: self.card, device: self.device })
+        Ok(())
     }
 }
 

@@ -19,6 +19,9 @@ mod seal;
 pub enum Entry {
     /// A profile's long-term access key: `ID` and `SECRET` on a line each.
     AccessKey(String),
+    /// The 16 bytes that open a YubiKey's OATH accounts, derived from their password; by the device's id, which RESET
+    /// changes.
+    OathKey(String),
     /// The 32 bytes that seal the kept sessions.
     SealingKey,
     /// A profile's TOTP seed, as Base32 or an `otpauth://` URI.
@@ -26,10 +29,12 @@ pub enum Entry {
 }
 
 impl fmt::Display for Entry {
-    /// The stable text form under which the entry is stored: `access-key:PROFILE`, `sealing-key`, `seed:PROFILE`.
+    /// The stable text form under which the entry is stored: `access-key:PROFILE`, `oath-key:ID`, `sealing-key`,
+    /// `seed:PROFILE`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AccessKey(profile) => write!(f, "access-key:{profile}"),
+            Self::OathKey(id) => write!(f, "oath-key:{id}"),
             Self::SealingKey => f.write_str("sealing-key"),
             Self::Seed(profile) => write!(f, "seed:{profile}"),
         }

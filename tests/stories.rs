@@ -24,5 +24,7 @@ mod stand_in;
 mod terminal;
 #[path = "stories/token.rs"]
 mod token;
+#[path = "stories/token_verbs.rs"]
+mod token_verbs;
 #[path = "stories/vault.rs"]
 mod vault;

@@ -33,13 +33,54 @@ pub(super) fn transact<T, E: From<CardError>>(
     deadline: Instant,
     work: impl FnOnce(&mut dyn Card) -> Result<T, E>,
 ) -> Result<T, E> {
+    converse(move |context: &Context| find(context, serial), deadline, work)
+}
+
+/// As [`transact`], with the card in the reader of this name.
+pub(super) fn transact_in<T, E: From<CardError>>(
+    reader: CString,
+    deadline: Instant,
+    work: impl FnOnce(&mut dyn Card) -> Result<T, E>,
+) -> Result<T, E> {
+    converse(move |context: &Context| connect(context, &reader), deadline, work)
+}
+
+/// The names of the readers that are YubiKeys; not one is an error. Blocks until `deadline` at the longest.
+pub(super) fn readers(deadline: Instant) -> Result<Vec<CString>, CardError> {
+    let (ready, named) = mpsc::channel();
+    thread::Builder::new()
+        .name("readers".into())
+        .spawn(move || {
+            let listed = Context::establish(Scope::User).and_then(|context| context.list_readers_owned());
+            let _ = ready.send(listed.map_err(fault));
+        })
+        .map_err(|error| CardError::Other(error.to_string()))?;
+    let readers = match named.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        Ok(listed) => listed?,
+        Err(_) => return Err(CardError::NoService),
+    };
+    if readers.is_empty() {
+        return Err(CardError::NoReader);
+    }
+    let keys: Vec<_> = readers.into_iter().filter(is_yubikey).collect();
+    match keys.is_empty() {
+        true => Err(CardError::NoToken { wanted: None, present: Vec::new() }),
+        false => Ok(keys),
+    }
+}
+
+fn converse<T, E: From<CardError>>(
+    find: impl Fn(&Context) -> Result<pcsc::Card, Attempt> + Send + 'static,
+    deadline: Instant,
+    work: impl FnOnce(&mut dyn Card) -> Result<T, E>,
+) -> Result<T, E> {
     let (requests, inbox) = mpsc::channel();
     let (ready, connected) = mpsc::channel();
     let (left, gone) = mpsc::channel::<()>();
     thread::Builder::new()
         .name("card".into())
         .spawn(move || {
-            hold(serial, deadline, &inbox, &ready);
+            hold(find, deadline, &inbox, &ready);
             drop(left);
         })
         .map_err(|error| CardError::Other(error.to_string()))?;
@@ -94,14 +135,14 @@ impl Card for Channel {
 
 /// The thread: reaches the card, says so, serves until nobody asks any more, and leaves the card as it was found.
 fn hold(
-    wanted: Option<Serial>,
+    find: impl Fn(&Context) -> Result<pcsc::Card, Attempt>,
     deadline: Instant,
     inbox: &Receiver<Request>,
     ready: &Sender<Result<(), CardError>>,
 ) {
     let reached = Context::establish(Scope::User)
         .map_err(fault)
-        .and_then(|context| patiently(deadline, || find(&context, wanted)));
+        .and_then(|context| patiently(deadline, || find(&context)));
     let mut card = match reached {
         Ok(card) => card,
         Err(error) => {
@@ -179,6 +220,15 @@ impl Card for Direct<'_> {
             Ok(answer) => Ok(answer.to_vec()),
             Err(error) => Err(fault(error)),
         }
+    }
+}
+
+/// One attempt at one reader.
+fn connect(context: &Context, reader: &CStr) -> Result<pcsc::Card, Attempt> {
+    match context.connect(reader, ShareMode::Shared, ANY).map_err(fault) {
+        Ok(card) => Ok(card),
+        Err(CardError::Busy) => Err(Attempt::Again(CardError::Busy)),
+        Err(error) => Err(Attempt::Never(error)),
     }
 }
 

@@ -3,16 +3,18 @@
 //! Knows what to say to a person meanwhile; the bytes are [`crate::oath`]'s.
 
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret as _;
 
+use super::password::{self, Remembered};
 use super::{Code, CodeError, CodeSource, TimeStep};
-use crate::attendant::{Attendant, Echo, Notice, Question, when_slow};
+use crate::attendant::{Attendant, Notice, when_slow};
 use crate::card::{Card, CardError, Reader};
-use crate::oath::{self, Applet, OathError, OneTime, PasswordKey, Selected};
+use crate::oath::{self, Applet, OathError, OneTime, Selected};
+use crate::vault::Vault;
 
 pub mod account;
 pub mod memory;
@@ -29,12 +31,13 @@ pub struct YubiKey {
     account: String,
     device: Option<String>,
     memory: Option<Memory>,
+    vault: Option<Arc<dyn Vault>>,
 }
 
 impl YubiKey {
-    /// The account of this exact name, prefixes included, on the YubiKey in this reader.
+    /// The account of this exact name, prefixes included, on the YubiKey in this reader. A password is asked for.
     pub fn new(reader: Reader, account: String) -> Self {
-        Self { reader, account, device: None, memory: None }
+        Self { reader, account, device: None, memory: None, vault: None }
     }
 
     /// If the account is named as this MFA device is, it may have any of the names that such accounts really have
@@ -42,6 +45,11 @@ impl YubiKey {
     pub fn of_device(self, device: String, memory: PathBuf) -> Self {
         let memory = (device == self.account).then(|| Memory::new(memory));
         Self { device: Some(device), memory, ..self }
+    }
+
+    /// A password that this vault remembers is not asked for. The vault is opened only when the key is locked.
+    pub fn remembering(self, vault: Arc<dyn Vault>) -> Self {
+        Self { vault: Some(vault), ..self }
     }
 
     /// SELECT to CALCULATE, once.
@@ -52,12 +60,16 @@ impl YubiKey {
         deadline: Instant,
         attendant: &dyn Attendant,
     ) -> Result<Code, CodeError> {
-        let mut applet = match oath::select(card)? {
+        let selected = match (oath::select(card)?, &self.vault) {
+            (Selected::Locked(locked), Some(vault)) => {
+                Remembered::new(vault.as_ref()).unlock(locked, attendant)?
+            }
+            (selected, _) => selected,
+        };
+        let mut applet = match selected {
             Selected::Open(applet) => applet,
             Selected::Locked(locked) => {
-                let prompt = "Password of the YubiKey's OATH accounts".into();
-                let password = attendant.ask(Question { prompt, echo: Echo::Hidden, deadline })?;
-                let key = PasswordKey::derive(&password, &locked.device().salt);
+                let key = password::ask(locked.device(), deadline, attendant)?;
                 locked.unlock(&key)?
             }
         };
@@ -177,7 +189,7 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::attendant::Unattended;
+    use crate::attendant::{Echo, Question, Unattended};
     use crate::files::{Private, write_whole};
 
     const ARN: &str = "arn:aws:iam::123456789012:mfa/doug";

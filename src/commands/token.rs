@@ -1,0 +1,253 @@
+//! `onetap token`: the OATH accounts on a YubiKey, for their owner.
+//!
+//! A verb looks at the key, leaves it, asks everything, and only then comes back and writes: no card is held while a
+//! person thinks, and nothing is half done when they change their mind.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::attendant::{Echo, Notice, Question, Unattended, when_slow};
+use crate::card::{Card, CardError, Present, Reader, Serial};
+use crate::cli::Token;
+use crate::code::CodeError;
+use crate::code::password::{self, Remembered};
+use crate::code::yubikey::account::nearest;
+use crate::error::Error;
+use crate::error::token::TokenError;
+use crate::oath::{self, Applet, Device, Listed, OathError, PasswordKey, Selected};
+
+use super::{Context, print, stdin};
+
+mod accounts;
+mod add;
+mod delete;
+mod list;
+mod lock;
+mod rename;
+mod reset;
+
+/// How long a card may take before a person is told what is waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+pub(super) fn run(context: &Context, token: Token) -> Result<(), Error> {
+    if let Reader::Mock(path) = reader(context) {
+        context.attendant.notice(Notice::VirtualToken { path });
+    }
+    match token {
+        Token::Accounts { json } => accounts::run(context, json),
+        Token::Add(add) => add::run(context, &add),
+        Token::Delete { name, yes } => delete::run(context, &name, yes),
+        Token::List { json } => list::run(context, json),
+        Token::Password(verb) => lock::run(context, &verb),
+        Token::Rename { old, new } => rename::run(context, &old, &new),
+        Token::Reset { yes } => reset::run(context, yes),
+    }
+}
+
+fn reader(context: &Context) -> Reader {
+    context.options.reader.clone().unwrap_or(Reader::Pcsc(None))
+}
+
+/// What SELECT tells, and LIST where no password is set.
+#[derive(Clone, Debug)]
+struct Glance {
+    device: Device,
+    /// `None` if the accounts are locked.
+    accounts: Option<Vec<Listed>>,
+}
+
+fn glance(card: &mut dyn Card) -> Result<Glance, CodeError> {
+    let selected = oath::select(card)?;
+    let device = selected.device().clone();
+    let accounts = match selected {
+        Selected::Locked(_) => None,
+        Selected::Open(mut applet) => Some(applet.list()?),
+    };
+    Ok(Glance { device, accounts })
+}
+
+/// All keys that are there, each with a look at it.
+fn look_at_all(context: &Context) -> Result<Vec<Present<Glance, CodeError>>, Error> {
+    let look = || reader(context).each(context.deadline, glance);
+    Ok(slowly(context, look).map_err(CodeError::from)?)
+}
+
+/// Says that the card is held by others where it takes long.
+fn slowly<T>(context: &Context, work: impl FnOnce() -> T) -> T {
+    when_slow(context.attendant.as_ref(), PATIENCE, Notice::CardBusy, Notice::CardFree, work)
+}
+
+/// The one key that a verb works on. It was looked at, and is not held.
+#[derive(Debug)]
+struct Key {
+    reader: Reader,
+    serial: Option<Serial>,
+    device: Device,
+    locked: bool,
+    /// What opens it, once it was opened.
+    opens: Option<PasswordKey>,
+    /// Empty while it is locked.
+    accounts: Vec<Listed>,
+}
+
+impl Key {
+    /// The only key that is there, or the one that `--reader` names.
+    fn find(context: &Context) -> Result<Self, Error> {
+        let there = look_at_all(context)?;
+        let names: Vec<_> = there
+            .iter()
+            .map(|key| key.serial.map_or_else(|| key.reader.clone(), |serial| serial.to_string()))
+            .collect();
+        let Ok([key]) = <[_; 1]>::try_from(there) else {
+            return Err(TokenError::SeveralTokens { present: names }.into());
+        };
+        let Glance { device, accounts } = key.seen?;
+        let reader = match reader(context) {
+            Reader::Pcsc(asked) => Reader::Pcsc(key.serial.or(asked)),
+            mock @ Reader::Mock(_) => mock,
+        };
+        let locked = accounts.is_none();
+        let accounts = accounts.unwrap_or_default();
+        Ok(Self { reader, serial: key.serial, device, locked, opens: None, accounts })
+    }
+
+    /// The same, opened: with what is remembered, else with a password that is asked for.
+    fn open(context: &Context) -> Result<Self, Error> {
+        let mut key = Self::find(context)?;
+        if !key.locked {
+            return Ok(key);
+        }
+        let vault = context.vault()?;
+        let remembered = Remembered::new(vault.as_ref());
+        let opened = key.visit(context, |selected| match selected {
+            Selected::Open(mut applet) => Ok(Some(applet.list()?)),
+            Selected::Locked(locked) => match remembered.unlock(locked, context.attendant.as_ref())? {
+                Selected::Open(mut applet) => Ok(Some(applet.list()?)),
+                Selected::Locked(_) => Ok(None),
+            },
+        })?;
+        match opened {
+            Some(accounts) => {
+                key.opens = remembered.key(&key.device)?;
+                key.accounts = accounts;
+            }
+            None => {
+                let asked = password::ask(&key.device, context.deadline, context.attendant.as_ref())?;
+                key.open_with(context, asked)?;
+            }
+        }
+        Ok(key)
+    }
+
+    /// Opens it with this password's key, or says that it is wrong.
+    fn open_with(&mut self, context: &Context, opens: PasswordKey) -> Result<(), Error> {
+        self.opens = Some(opens);
+        self.accounts = self.work(context, |applet| applet.list())?;
+        Ok(())
+    }
+
+    /// Comes back to the key, opened, and works on it.
+    fn work<T>(
+        &self,
+        context: &Context,
+        work: impl FnOnce(&mut Applet<'_>) -> Result<T, OathError>,
+    ) -> Result<T, Error> {
+        self.visit(context, |selected| {
+            let mut applet = match (selected, &self.opens) {
+                (Selected::Open(applet), _) => applet,
+                (Selected::Locked(locked), Some(key)) => locked.unlock(key)?,
+                (Selected::Locked(_), None) => return Err(OathError::Locked.into()),
+            };
+            Ok(work(&mut applet)?)
+        })
+    }
+
+    /// Comes back to the key, and makes sure that it is the same.
+    fn visit<T>(
+        &self,
+        context: &Context,
+        work: impl FnOnce(Selected<'_>) -> Result<T, CodeError>,
+    ) -> Result<T, Error> {
+        let visit = |card: &mut dyn Card| {
+            let selected = oath::select(card)?;
+            match selected.device() == &self.device {
+                true => work(selected),
+                false => Err(CardError::Swapped.into()),
+            }
+        };
+        Ok(slowly(context, || self.reader.transact(context.deadline, visit))?)
+    }
+
+    fn holds(&self, id: &str) -> bool {
+        self.accounts.iter().any(|account| account.id == id)
+    }
+
+    /// The account of this exact name, or the names that resemble it.
+    fn account(&self, name: &str) -> Result<&Listed, Error> {
+        let missing = || TokenError::NoAccount {
+            wanted: name.into(),
+            present: nearest(name, self.accounts.iter().map(|account| account.id.clone())),
+        };
+        Ok(self.accounts.iter().find(|account| account.id == name).ok_or_else(missing)?)
+    }
+
+    /// How a sentence names it.
+    fn named(&self) -> String {
+        match (&self.reader, self.serial) {
+            (Reader::Mock(path), _) => format!("the virtual token {}", path.display()),
+            (Reader::Pcsc(_), Some(serial)) => format!("the YubiKey {serial}"),
+            (Reader::Pcsc(_), None) => "the YubiKey".into(),
+        }
+    }
+}
+
+fn ask(context: &Context, prompt: &str, echo: Echo) -> Result<SecretString, Error> {
+    Ok(context.attendant.ask(Question { prompt: prompt.into(), echo, deadline: context.deadline })?)
+}
+
+/// Goes on only if the person types `word`, or said `--yes` before.
+fn confirm(context: &Context, question: &str, word: &str, yes: bool) -> Result<(), Error> {
+    if yes {
+        return Ok(());
+    }
+    let prompt = format!("{question} Type {word} to go on");
+    match ask(context, &prompt, Echo::Shown) {
+        Ok(answer) if answer.expose_secret().trim().eq_ignore_ascii_case(word) => Ok(()),
+        Ok(_) => Err(TokenError::Declined.into()),
+        Err(Error::Unattended(Unattended::Nobody(_))) => {
+            Err(TokenError::Unconfirmed { question: question.into() }.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A name as a terminal may show it: whoever wrote it to the key must not move the cursor.
+fn shown(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Prints a list as JSON, on one line.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
+    let mut text = serde_json::to_string(value).map_err(|error| Error::Output(error.to_string()))?;
+    text.push('\n');
+    print(text.as_bytes())
+}
+
+/// A table: the widest cell of each column decides.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
