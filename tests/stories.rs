@@ -6,6 +6,8 @@
 mod bad_input;
 #[path = "stories/cached_path.rs"]
 mod cached_path;
+#[path = "stories/corpus.rs"]
+mod corpus;
 #[path = "stories/docs.rs"]
 mod docs;
 #[path = "stories/keys.rs"]
