@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         [onetap, floor, flag] if flag == "--check" => (onetap, floor, true),
         _ => return failed("usage: bench ONETAP FLOOR [--check]"),
     };
-    let table = match measure(Path::new(onetap), Path::new(floor)) {
+    let table = match measure(onetap, floor) {
         Ok(table) => table,
         Err(error) => return failed(&error.to_string()),
     };
@@ -52,7 +52,10 @@ fn failed(why: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn measure(onetap: &Path, floor: &Path) -> Outcome<Table> {
+fn measure(onetap: &str, floor: &str) -> Outcome<Table> {
+    // Each call runs in its home.
+    let (onetap, floor) = (fs::canonicalize(onetap)?, fs::canonicalize(floor)?);
+    let (onetap, floor) = (onetap.as_path(), floor.as_path());
     let users: Vec<User> = (0..COLD_ROUNDS + 3).map(|n| User::named(&format!("user{n}"))).collect();
     let world = World { users: users.clone(), ..World::default() };
     let aws = Aws::start_with(world, Options { tls: true, ..Options::default() })?;
