@@ -37,6 +37,10 @@ pub enum Notice {
     TouchWanted {
         /// The account whose code is computed: the MFA serial, or the OATH account's name.
         account: String,
+        /// The key's serial number, where it is known; it is where there are several keys.
+        key: Option<String>,
+        /// The profile that asks, if one does.
+        profile: Option<String>,
     },
     /// Another process holds the turn for this MFA device; ends with [`Notice::TurnTaken`].
     TurnHeld {

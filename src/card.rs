@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 
 pub mod mock;
 pub mod pcsc;
+mod place;
 mod serial;
+
+pub use place::Place;
 
 /// One card, held for the length of a transaction.
 pub trait Card {
@@ -25,6 +28,19 @@ pub struct Serial(pub u32);
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// A text that is not a serial number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a serial number; it is a whole number, as on the key's back")]
+pub struct NotASerial(String);
+
+impl FromStr for Serial {
+    type Err = NotASerial;
+
+    fn from_str(text: &str) -> Result<Self, NotASerial> {
+        text.parse().map(Self).map_err(|_| NotASerial(text.to_owned()))
     }
 }
 
@@ -129,7 +145,7 @@ impl fmt::Display for Reader {
 }
 
 impl Reader {
-    /// Connects, holds the card while `work` runs, and leaves it as it was found.
+    /// Connects to the first of [`Reader::places`], holds the card while `work` runs, and leaves it as it was found.
     ///
     /// Blocks until `deadline` at the longest: connecting to a busy card and a command that waits for a touch
     /// both end there with [`CardError::TimedOut`] or [`CardError::Busy`].
@@ -138,9 +154,9 @@ impl Reader {
         deadline: Instant,
         work: impl FnOnce(&mut dyn Card) -> Result<T, E>,
     ) -> Result<T, E> {
-        match self {
-            Self::Mock(path) => mock::transact(path, deadline, work),
-            Self::Pcsc(serial) => pcsc::transact(*serial, deadline, work),
+        match self.places(deadline)?.first() {
+            Some(place) => place.transact(deadline, work),
+            None => Err(CardError::NoToken { wanted: None, present: Vec::new() }.into()),
         }
     }
 }
@@ -176,14 +192,14 @@ impl Reader {
             Self::Pcsc(wanted) => *wanted,
         };
         let mut there = Vec::new();
-        for name in pcsc::readers(deadline)? {
+        for name in pcsc::present::readers(deadline)? {
             let reader = name.to_string_lossy().into_owned();
             let limit = deadline.min(Instant::now() + A_LOOK);
             let mut serial = None;
             let seen = match pcsc::transact_in(name, limit, |card| {
                 Ok::<_, CardError>(told_and(&mut serial, card, &mut look))
             }) {
-                // A reader of that name without a card in it: a second slot, or a key that is just being pulled.
+                // A key that is just being pulled.
                 Err(CardError::Removed) => continue,
                 Err(error) => Err(error.into()),
                 Ok(seen) => seen,

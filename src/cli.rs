@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::card::Reader;
+use crate::card::{Reader, Serial};
 use crate::plan::SourceName;
 use crate::settings::VaultKind;
 use clap::{Args, Parser, Subcommand};
@@ -26,6 +26,10 @@ pub struct Options {
     /// Where the token is: pcsc, pcsc:SERIAL, or mock:PATH for a virtual one
     #[arg(long, global = true, env = "ONETAP_READER", value_name = "READER")]
     pub reader: Option<Reader>,
+
+    /// The YubiKey that is asked, by the serial number on its back, where several may hold the account
+    #[arg(long, global = true, value_name = "SERIAL")]
+    pub token: Option<Serial>,
 
     /// Who is asked for a code, in this order: yubikey, software, prompt
     #[arg(long, global = true, env = "ONETAP_CODE", value_name = "LIST")]
@@ -235,6 +239,7 @@ impl Cli {
         }
         let options = Options {
             reader: parsed(variable("ONETAP_READER"))?,
+            token: None,
             code: parsed(variable("ONETAP_CODE"))?,
             vault: parsed(variable("ONETAP_VAULT"))?,
             timeout: None,

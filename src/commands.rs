@@ -113,10 +113,10 @@ impl Context {
                 .variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
                 .is_some_and(|value| value.eq_ignore_ascii_case("true")),
             codes: self.options.code.as_ref().map(|codes| codes.0.clone()),
-            token: match self.options.reader {
+            token: self.options.token.or(match self.options.reader {
                 Some(Reader::Pcsc(serial)) => serial,
                 _ => None,
-            },
+            }),
         }
     }
 
@@ -189,12 +189,23 @@ impl Context {
                 SourceName::Software => Arc::new(Software::new(plan.profile.clone(), vault.clone())),
                 SourceName::YubiKey => {
                     let key = YubiKey::new(self.reader(plan), plan.account.clone());
-                    let key = key.of_device(plan.mfa_serial.to_string(), self.places.keys());
+                    let device = plan.mfa_serial.to_string();
+                    let key = key.of_profile(plan.profile.clone(), device, &self.places);
                     Arc::new(key.remembering(vault.clone()))
                 }
             }
         };
         plan.codes.iter().map(source).collect()
+    }
+
+    /// Where keys are looked for when no profile says it.
+    fn any_reader(&self) -> Reader {
+        match (&self.options.reader, self.options.token) {
+            (Some(Reader::Mock(path)), _) => Reader::Mock(path.clone()),
+            (_, Some(serial)) => Reader::Pcsc(Some(serial)),
+            (Some(reader), None) => reader.clone(),
+            (None, None) => Reader::Pcsc(None),
+        }
     }
 
     fn reader(&self, plan: &Plan) -> Reader {

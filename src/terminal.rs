@@ -105,8 +105,10 @@ impl Attendant for Terminal {
                     Way::InPlace,
                 );
             }
-            Notice::TouchWanted { account } => {
-                self.say(&format!("Touch your YubiKey for {account} ..."), Way::Line)
+            Notice::TouchWanted { account, key, profile } => {
+                let key = key.map_or("your YubiKey".into(), |serial| format!("the YubiKey {serial}"));
+                let profile = profile.map(|name| format!(" (profile {name})")).unwrap_or_default();
+                self.say(&format!("Touch {key} for {account}{profile} ..."), Way::Line)
             }
             Notice::TurnHeld { holder } => self.say(&format!("Waiting for {holder} ..."), Way::Line),
             Notice::VirtualToken { path } => {

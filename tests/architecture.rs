@@ -30,7 +30,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("keyring_core", &["vault/keychain.rs"]),
     ("linux_keyutils", &["vault/kernel.rs"]),
     ("pbkdf2", &["card/mock/", "oath/password.rs"]),
-    ("pcsc", &["card/pcsc.rs"]),
+    ("pcsc", &["card/pcsc/"]),
     ("percent_encoding", &["otpauth/"]),
     ("png", &["qr.rs"]),
     ("rpassword", &["terminal/"]),
@@ -38,7 +38,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustix", &["commands/exec/program.rs", "terminal/", "vault/file.rs"]),
     ("rustls", &["sts/"]),
     ("sha1", &["card/mock/", "oath/password.rs"]),
-    ("sha2", &["card/mock/", "oath/answer.rs", "oath/password.rs", "turn.rs"]),
+    ("sha2", &["card/mock/", "code/yubikey/queue.rs", "oath/answer.rs", "oath/password.rs", "turn.rs"]),
     // Near names, where a wrong one was given.
     ("strsim", &["code/yubikey/", "plan.rs"]),
     ("subtle", &["oath/password.rs"]),

@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 
 use super::{Attempt, Card, CardError, Serial, patiently, serial};
 
+pub(super) mod present;
+
 /// How a card is left to those who come after. `pcsc` resets a card that is merely dropped, which would throw away
 /// another program's PIN state.
 pub(super) const AS_FOUND: Disposition = Disposition::LeaveCard;
@@ -28,49 +30,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// How much later than the deadline the thread's own, better explanation is still waited for.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-pub(super) fn transact<T, E: From<CardError>>(
-    serial: Option<Serial>,
-    deadline: Instant,
-    work: impl FnOnce(&mut dyn Card) -> Result<T, E>,
-) -> Result<T, E> {
-    converse(move |context: &Context| find(context, serial), deadline, work)
-}
-
-/// As [`transact`], with the card in the reader of this name.
+/// Holds the card in the reader of this name.
 pub(super) fn transact_in<T, E: From<CardError>>(
     reader: CString,
-    deadline: Instant,
-    work: impl FnOnce(&mut dyn Card) -> Result<T, E>,
-) -> Result<T, E> {
-    converse(move |context: &Context| connect(context, &reader), deadline, work)
-}
-
-/// The names of the readers that are YubiKeys; not one is an error. Blocks until `deadline` at the longest.
-pub(super) fn readers(deadline: Instant) -> Result<Vec<CString>, CardError> {
-    let (ready, named) = mpsc::channel();
-    thread::Builder::new()
-        .name("readers".into())
-        .spawn(move || {
-            let listed = Context::establish(Scope::User).and_then(|context| context.list_readers_owned());
-            let _ = ready.send(listed.map_err(fault));
-        })
-        .map_err(|error| CardError::Other(error.to_string()))?;
-    let readers = match named.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-        Ok(listed) => listed?,
-        Err(_) => return Err(CardError::NoService),
-    };
-    if readers.is_empty() {
-        return Err(CardError::NoReader);
-    }
-    let keys: Vec<_> = readers.into_iter().filter(is_yubikey).collect();
-    match keys.is_empty() {
-        true => Err(CardError::NoToken { wanted: None, present: Vec::new() }),
-        false => Ok(keys),
-    }
-}
-
-fn converse<T, E: From<CardError>>(
-    find: impl Fn(&Context) -> Result<pcsc::Card, Attempt> + Send + 'static,
     deadline: Instant,
     work: impl FnOnce(&mut dyn Card) -> Result<T, E>,
 ) -> Result<T, E> {
@@ -80,7 +42,7 @@ fn converse<T, E: From<CardError>>(
     thread::Builder::new()
         .name("card".into())
         .spawn(move || {
-            hold(find, deadline, &inbox, &ready);
+            hold(&reader, deadline, &inbox, &ready);
             drop(left);
         })
         .map_err(|error| CardError::Other(error.to_string()))?;
@@ -134,15 +96,10 @@ impl Card for Channel {
 }
 
 /// The thread: reaches the card, says so, serves until nobody asks any more, and leaves the card as it was found.
-fn hold(
-    find: impl Fn(&Context) -> Result<pcsc::Card, Attempt>,
-    deadline: Instant,
-    inbox: &Receiver<Request>,
-    ready: &Sender<Result<(), CardError>>,
-) {
+fn hold(reader: &CStr, deadline: Instant, inbox: &Receiver<Request>, ready: &Sender<Result<(), CardError>>) {
     let reached = Context::establish(Scope::User)
         .map_err(fault)
-        .and_then(|context| patiently(deadline, || find(&context)));
+        .and_then(|context| patiently(deadline, || connect(&context, reader)));
     let mut card = match reached {
         Ok(card) => card,
         Err(error) => {
@@ -223,52 +180,11 @@ impl Card for Direct<'_> {
     }
 }
 
-/// One attempt at one reader.
+/// One attempt at one reader. A key that was just used over HID has no card to offer for a moment.
 fn connect(context: &Context, reader: &CStr) -> Result<pcsc::Card, Attempt> {
-    match context.connect(reader, ShareMode::Shared, ANY).map_err(fault) {
-        Ok(card) => Ok(card),
-        Err(CardError::Busy) => Err(Attempt::Again(CardError::Busy)),
-        Err(error) => Err(Attempt::Never(error)),
-    }
-}
-
-/// One look at every reader.
-fn find(context: &Context, wanted: Option<Serial>) -> Result<pcsc::Card, Attempt> {
-    let never = |error| Attempt::Never(fault(error));
-    let readers = context.list_readers_owned().map_err(never)?;
-    if readers.is_empty() {
-        return Err(Attempt::Never(CardError::NoReader));
-    }
-    let (mut busy, mut present) = (false, Vec::new());
-    let mut keys = readers.iter().filter(|name| is_yubikey(name)).peekable();
-    if keys.peek().is_none() {
-        return Err(Attempt::Never(CardError::NoToken { wanted, present }));
-    }
-    for reader in keys {
-        let card = match context.connect(reader, ShareMode::Shared, ANY) {
-            Ok(card) => card,
-            Err(Error::SharingViolation) => {
-                busy = true;
-                continue;
-            }
-            Err(error) if fault(error) == CardError::Removed => continue,
-            Err(error) => return Err(never(error)),
-        };
-        let Some(wanted) = wanted else { return Ok(card) };
-        match with_serial(card, context, reader).map_err(Attempt::Again)? {
-            (Some(card), Some(serial)) if serial == wanted => return Ok(card),
-            (card, serial) => {
-                present.extend(serial);
-                if let Some(card) = card {
-                    let _ = card.disconnect(AS_FOUND);
-                }
-            }
-        }
-    }
-    Err(match (busy, present.is_empty()) {
-        (true, _) => Attempt::Again(CardError::Busy),
-        (false, true) => Attempt::Again(CardError::NoToken { wanted, present }),
-        (false, false) => Attempt::Never(CardError::NoToken { wanted, present }),
+    context.connect(reader, ShareMode::Shared, ANY).map_err(|error| match fault(error) {
+        held @ (CardError::Busy | CardError::Removed) => Attempt::Again(held),
+        other => Attempt::Never(other),
     })
 }
 

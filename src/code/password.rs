@@ -9,12 +9,22 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::CodeError;
 use crate::attendant::{Attendant, Echo, Notice, Question};
+use crate::card::Serial;
 use crate::oath::{Device, LockedApplet, PasswordKey, Selected};
 use crate::vault::{Entry, Vault, VaultError};
 
-/// Asks for the password and derives the key. Blocks until `deadline` at the longest.
-pub fn ask(device: &Device, deadline: Instant, attendant: &dyn Attendant) -> Result<PasswordKey, CodeError> {
-    let prompt = "Password of the YubiKey's OATH accounts".into();
+/// Asks for the password, of the key with this serial number if there are several, and derives the key. Blocks until
+/// `deadline` at the longest.
+pub fn ask(
+    device: &Device,
+    serial: Option<Serial>,
+    deadline: Instant,
+    attendant: &dyn Attendant,
+) -> Result<PasswordKey, CodeError> {
+    let prompt = match serial {
+        Some(serial) => format!("Password of the OATH accounts on the YubiKey {serial}"),
+        None => "Password of the YubiKey's OATH accounts".into(),
+    };
     let password = attendant.ask(Question { prompt, echo: Echo::Hidden, deadline })?;
     Ok(PasswordKey::derive(&password, &device.salt))
 }

@@ -1,27 +1,28 @@
 //! Codes from a YubiKey's OATH applet: SELECT, CALCULATE, and that is all where nothing is in the way.
 //!
-//! Knows what to say to a person meanwhile; the bytes are [`crate::oath`]'s.
+//! Knows which key is asked, and in which order where there are several; what is said to one is
+//! [`conversation`]'s, the bytes are [`crate::oath`]'s.
 
-use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use secrecy::ExposeSecret as _;
-
-use super::password::{self, Remembered};
 use super::{Code, CodeError, CodeSource, TimeStep};
 use crate::attendant::{Attendant, Notice, when_slow};
-use crate::card::{Card, CardError, Reader};
-use crate::oath::{self, Applet, OathError, OneTime, Selected};
+use crate::card::{CardError, Place, Reader};
+use crate::oath::OathError;
+use crate::places::Places;
 use crate::vault::Vault;
 
 pub mod account;
+mod conversation;
 pub mod memory;
+mod queue;
 
+use conversation::{Conversation, IfLocked};
 use memory::Memory;
+use queue::Queue;
 
-/// How long a card may take before a person is told what is waited for. Without touch a code takes a few ms.
+/// How long the search for a key may take before a person is told.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// An account on a YubiKey.
@@ -31,20 +32,28 @@ pub struct YubiKey {
     account: String,
     device: Option<String>,
     memory: Option<Memory>,
+    profile: Option<String>,
+    queue: Option<Queue>,
     vault: Option<Arc<dyn Vault>>,
 }
 
 impl YubiKey {
     /// The account of this exact name, prefixes included, on the YubiKey in this reader. A password is asked for.
     pub fn new(reader: Reader, account: String) -> Self {
-        Self { reader, account, device: None, memory: None, vault: None }
+        Self { reader, account, device: None, memory: None, profile: None, queue: None, vault: None }
     }
 
-    /// If the account is named as this MFA device is, it may have any of the names that such accounts really have
-    /// ([`account::meant`]); which one is remembered in the file at `memory`.
-    pub fn of_device(self, device: String, memory: PathBuf) -> Self {
-        let memory = (device == self.account).then(|| Memory::new(memory));
-        Self { device: Some(device), memory, ..self }
+    /// For this profile with this MFA device. If the account is named as the device is, it may have any of the names that
+    /// such accounts really have ([`account::meant`]). What was learned of a key is kept in `places`, as are the locks
+    /// that keep other processes from talking to the same key meanwhile.
+    pub fn of_profile(self, profile: String, device: String, places: &Places) -> Self {
+        Self {
+            device: Some(device),
+            memory: Some(Memory::new(places.keys())),
+            profile: Some(profile),
+            queue: Some(Queue::new(places.turns())),
+            ..self
+        }
     }
 
     /// A password that this vault remembers is not asked for. The vault is opened only when the key is locked.
@@ -52,81 +61,72 @@ impl YubiKey {
         Self { vault: Some(vault), ..self }
     }
 
-    /// SELECT to CALCULATE, once.
-    fn converse(
+    /// Asks the key in one place; `Err((true, _))` if another key may hold the account all the same.
+    fn ask(&self, asked: Conversation<'_>) -> Result<Code, (bool, CodeError)> {
+        let Conversation { place, deadline, attendant, .. } = asked;
+        let queued = self.queue.as_ref().map(|queue| queue.take(place, deadline, attendant));
+        let _held = queued.transpose().map_err(|error| (true, error.into()))?;
+        let (reached, code) = asked.hold();
+        code.map_err(|error| {
+            let elsewhere = match &error {
+                CodeError::Card(_) => !reached,
+                CodeError::NoAccount { .. } => true,
+                CodeError::Oath(OathError::Locked | OathError::NoApplet) => true,
+                _ => false,
+            };
+            (elsewhere, error)
+        })
+    }
+
+    /// The first key that holds the account: those that are open first, so that nobody is asked for the password of a
+    /// key that is not the one.
+    fn first(
         &self,
-        card: &mut dyn Card,
+        places: &[Place],
         step: TimeStep,
         deadline: Instant,
         attendant: &dyn Attendant,
     ) -> Result<Code, CodeError> {
-        let selected = match (oath::select(card)?, &self.vault) {
-            (Selected::Locked(locked), Some(vault)) => {
-                Remembered::new(vault.as_ref()).unlock(locked, attendant)?
-            }
-            (selected, _) => selected,
+        let mut why = None;
+        let mut locked = Vec::new();
+        let asked = |place, if_locked| {
+            self.ask(Conversation { source: self, place, if_locked, step, deadline, attendant })
         };
-        let mut applet = match selected {
-            Selected::Open(applet) => applet,
-            Selected::Locked(locked) => {
-                let key = password::ask(locked.device(), deadline, attendant)?;
-                locked.unlock(&key)?
+        let if_locked = if places.len() > 1 { IfLocked::PassOver } else { IfLocked::Ask };
+        for place in places {
+            match asked(place, if_locked) {
+                Ok(code) => return Ok(code),
+                Err((true, CodeError::Oath(OathError::Locked))) => locked.push(place),
+                Err((true, error)) => why = Some(graver(why, error)),
+                Err((false, error)) => return Err(error),
             }
-        };
-        let key = applet.device().id();
-        let known = self.memory.as_ref().and_then(|memory| memory.account(&key, &self.account));
-        let mut name = known.unwrap_or_else(|| self.account.clone());
-        let mut calculated = self.calculate(&mut applet, &name, step, attendant);
-        if let Err(CodeError::Oath(OathError::NoAccount)) = calculated {
-            name = self.look(&mut applet)?;
-            if let Some(memory) = &self.memory {
-                memory.learn_account(&key, &self.account, &name);
-            }
-            calculated = self.calculate(&mut applet, &name, step, attendant);
         }
-        let code = calculated?;
-        let reason = || format!("its codes have {} digits and AWS takes 6", code.digits);
-        Code::parse(code.text().expose_secret()).ok_or_else(|| bad(&name, reason()))
+        for place in locked {
+            match asked(place, IfLocked::Ask) {
+                Ok(code) => return Ok(code),
+                Err((true, error)) => why = Some(graver(why, error)),
+                Err((false, error)) => return Err(error),
+            }
+        }
+        Err(why.unwrap_or(CodeError::Card(CardError::NoToken { wanted: None, present: Vec::new() })))
     }
+}
 
-    /// CALCULATE, and a touch if the key wants one.
-    fn calculate(
-        &self,
-        applet: &mut Applet<'_>,
-        name: &str,
-        step: TimeStep,
-        attendant: &dyn Attendant,
-    ) -> Result<OneTime, CodeError> {
-        let calculated = when_slow(
-            attendant,
-            PATIENCE,
-            Notice::TouchWanted { account: self.account.clone() },
-            Notice::TouchOver,
-            || applet.calculate(name, step.0),
-        );
-        match calculated {
-            // The card had answered before, and only a touch takes long: this is the person's silence, not the card's.
-            Err(OathError::Card(CardError::TimedOut)) => Err(CodeError::TouchTimedOut),
-            calculated => Ok(calculated?),
+/// What to say of several keys that did not serve: a key that could not be asked may hold the account; of those that do
+/// not hold it, the names on all of them help.
+fn graver(before: Option<CodeError>, now: CodeError) -> CodeError {
+    match (before, now) {
+        (None, now) => now,
+        (Some(CodeError::NoAccount { wanted, present }), CodeError::NoAccount { present: more, .. }) => {
+            let mut all = present;
+            all.extend(more);
+            all.sort();
+            all.dedup();
+            CodeError::NoAccount { present: account::nearest(&wanted, all), wanted }
         }
-    }
-
-    /// The account's name on this key. One APDU more for a handful of accounts, and only where the key holds none of
-    /// the name that was tried.
-    fn look(&self, applet: &mut Applet<'_>) -> Result<String, CodeError> {
-        let listed = applet.list()?;
-        let mut meant = account::meant(&self.account, self.device.as_deref(), &listed);
-        match (meant.pop(), meant.is_empty()) {
-            (Some(name), true) => in_time(&name).map(|()| name),
-            (Some(name), false) => {
-                meant.push(name);
-                Err(CodeError::SeveralAccounts { wanted: self.account.clone(), fitting: meant })
-            }
-            (None, _) => {
-                let present = account::nearest(&self.account, listed.into_iter().map(|account| account.id));
-                Err(CodeError::NoAccount { wanted: self.account.clone(), present })
-            }
-        }
+        (Some(CodeError::NoAccount { .. } | CodeError::Oath(_)), now @ CodeError::Card(_)) => now,
+        (Some(CodeError::Oath(_)), now @ CodeError::NoAccount { .. }) => now,
+        (Some(before), _) => before,
     }
 }
 
@@ -152,27 +152,10 @@ impl CodeSource for YubiKey {
         if let Reader::Mock(path) = &self.reader {
             attendant.notice(Notice::VirtualToken { path: path.clone() });
         }
-        thread::scope(|scope| {
-            let (connected, connecting) = mpsc::channel::<()>();
-            scope.spawn(move || {
-                if connecting.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    attendant.notice(Notice::CardBusy);
-                    // Ends when `connected` is dropped: the card is ours, or we gave up.
-                    let _ = connecting.recv();
-                    attendant.notice(Notice::CardFree);
-                }
-            });
-            self.reader.transact(deadline, move |card| {
-                drop(connected);
-                match self.converse(card, step, deadline, attendant) {
-                    // Somebody came between SELECT and CALCULATE, and what was selected is no more.
-                    Err(CodeError::Card(CardError::Reset) | CodeError::Oath(OathError::OtherApplet)) => {
-                        self.converse(card, step, deadline, attendant)
-                    }
-                    outcome => outcome,
-                }
-            })
-        })
+        let places = when_slow(attendant, PATIENCE, Notice::CardBusy, Notice::CardFree, || {
+            self.reader.places(deadline)
+        })?;
+        self.first(&places, step, deadline, attendant)
     }
 
     fn refused(&self) {
@@ -184,7 +167,9 @@ impl CodeSource for YubiKey {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::Mutex;
+    use std::thread;
 
     use secrecy::SecretString;
 
@@ -232,9 +217,14 @@ mod tests {
             YubiKey::new(Reader::Mock(self.path.clone()), account.into())
         }
 
+        fn places(&self) -> Places {
+            let home = self.path.with_file_name("state");
+            Places { config: home.clone(), state: home.clone(), cache: home }
+        }
+
         /// As a profile asks, that names its MFA device and no account.
         fn code_of_device(&self) -> Result<String, CodeError> {
-            let source = self.source(ARN).of_device(ARN.into(), self.path.with_file_name("keys.json"));
+            let source = self.source(ARN).of_profile("doug".into(), ARN.into(), &self.places());
             let code = source.code(TimeStep(1), Instant::now() + Duration::from_secs(20), &self.person)?;
             Ok(code.expose().to_owned())
         }
@@ -269,6 +259,10 @@ mod tests {
         }
     }
 
+    fn touch_wanted(account: &str) -> Notice {
+        Notice::TouchWanted { account: account.into(), key: None, profile: None }
+    }
+
     /// RFC 6238: at 59 s, 94287082; six digits of it.
     const AT_STEP_1: &str = "287082";
 
@@ -285,7 +279,7 @@ mod tests {
         let bench = Bench::new(&format!("{URI}&touch=true"));
         assert_eq!(bench.code(ARN).unwrap(), AT_STEP_1);
         assert_eq!(bench.log(), "SELECT CALCULATE ");
-        assert_eq!(bench.said(), [Notice::TouchWanted { account: ARN.into() }, Notice::TouchOver]);
+        assert_eq!(bench.said(), [touch_wanted(ARN), Notice::TouchOver]);
     }
 
     #[test]
@@ -295,7 +289,7 @@ mod tests {
         assert!(matches!(refused, CodeError::TouchTimedOut), "{refused:?}");
         assert!(!refused.is_absence());
         assert_eq!(bench.log(), "SELECT CALCULATE ");
-        assert_eq!(bench.said(), [Notice::TouchWanted { account: ARN.into() }, Notice::TouchOver]);
+        assert_eq!(bench.said(), [touch_wanted(ARN), Notice::TouchOver]);
     }
 
     #[test]
@@ -396,11 +390,11 @@ mod tests {
         bench.code_of_device().unwrap();
         bench.commands();
         write_whole(&bench.path, format!("{AT}\n{URI}").as_bytes(), Private::OwnerOnly).unwrap();
-        let source = bench.source(ARN).of_device(ARN.into(), bench.path.with_file_name("keys.json"));
+        let source = bench.source(ARN).of_profile("doug".into(), ARN.into(), &bench.places());
         source.refused();
         bench.code_of_device().unwrap();
         assert_eq!(bench.commands(), "SELECT CALCULATE ");
-        assert_eq!(std::fs::read_to_string(bench.path.with_file_name("keys.json")).unwrap(), "{}");
+        assert_eq!(std::fs::read_to_string(bench.places().keys()).unwrap(), "{}");
     }
 
     #[test]
@@ -446,5 +440,53 @@ mod tests {
             }
         });
         assert_eq!(bench.log().matches("CALCULATE").count(), 8);
+    }
+
+    #[test]
+    fn two_devices_on_one_key_are_asked_one_after_the_other() {
+        let other = "arn:aws:iam::210987654321:mfa/doug";
+        let bench = Bench::new(&format!(
+            "{URI}&touch=true\n{}&touch=true\nfault touch-after 600\n",
+            URI.replace(ARN, other)
+        ));
+        thread::scope(|scope| {
+            for device in [ARN, other] {
+                let source = bench.source(device).of_profile("p".into(), device.into(), &bench.places());
+                let person = &bench.person;
+                scope.spawn(move || {
+                    source.code(TimeStep(1), Instant::now() + Duration::from_secs(20), person).unwrap()
+                });
+            }
+        });
+        let mut wanted = 0;
+        for notice in bench.person.said.lock().unwrap().iter() {
+            match notice {
+                Notice::TouchWanted { profile, .. } => {
+                    assert_eq!((wanted, profile.as_deref()), (0, Some("p")), "two touches at once");
+                    wanted += 1;
+                }
+                Notice::TouchOver => wanted -= 1,
+                Notice::CardBusy => panic!("the card is not even tried meanwhile"),
+                _ => {}
+            }
+        }
+        assert_eq!(bench.log(), "SELECT CALCULATE SELECT CALCULATE ");
+    }
+
+    #[test]
+    fn of_several_keys_the_gravest_obstacle_is_told_and_the_names_on_all() {
+        let none = |present: &[&str]| CodeError::NoAccount {
+            wanted: ARN.into(),
+            present: present.iter().map(|name| (*name).into()).collect(),
+        };
+        let busy = || CodeError::Card(CardError::Busy);
+        let told = |before, now| format!("{:?}", graver(Some(before), now));
+        assert_eq!(
+            told(none(&["GitHub:a", "z"]), none(&["z", "aws:arn:aws:iam"])),
+            format!("{:?}", none(&["aws:arn:aws:iam", "GitHub:a", "z"]))
+        );
+        assert_eq!(told(none(&["a"]), busy()), format!("{:?}", busy()));
+        assert_eq!(told(busy(), none(&["a"])), format!("{:?}", busy()));
+        assert_eq!(told(CodeError::Oath(OathError::NoApplet), none(&["a"])), format!("{:?}", none(&["a"])));
     }
 }

@@ -31,7 +31,7 @@ mod reset;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 pub(super) fn run(context: &Context, token: Token) -> Result<(), Error> {
-    if let Reader::Mock(path) = reader(context) {
+    if let Reader::Mock(path) = context.any_reader() {
         context.attendant.notice(Notice::VirtualToken { path });
     }
     match token {
@@ -43,10 +43,6 @@ pub(super) fn run(context: &Context, token: Token) -> Result<(), Error> {
         Token::Rename { old, new } => rename::run(context, &old, &new),
         Token::Reset { yes } => reset::run(context, yes),
     }
-}
-
-fn reader(context: &Context) -> Reader {
-    context.options.reader.clone().unwrap_or(Reader::Pcsc(None))
 }
 
 /// What SELECT tells, and LIST where no password is set.
@@ -69,7 +65,7 @@ fn glance(card: &mut dyn Card) -> Result<Glance, CodeError> {
 
 /// All keys that are there, each with a look at it.
 fn look_at_all(context: &Context) -> Result<Vec<Present<Glance, CodeError>>, Error> {
-    let look = || reader(context).each(context.deadline, glance);
+    let look = || context.any_reader().each(context.deadline, glance);
     Ok(slowly(context, look).map_err(CodeError::from)?)
 }
 
@@ -103,7 +99,7 @@ impl Key {
             return Err(TokenError::SeveralTokens { present: names }.into());
         };
         let Glance { device, accounts } = key.seen?;
-        let reader = match reader(context) {
+        let reader = match context.any_reader() {
             Reader::Pcsc(asked) => Reader::Pcsc(key.serial.or(asked)),
             mock @ Reader::Mock(_) => mock,
         };
@@ -133,7 +129,7 @@ impl Key {
                 key.accounts = accounts;
             }
             None => {
-                let asked = password::ask(&key.device, context.deadline, context.attendant.as_ref())?;
+                let asked = password::ask(&key.device, None, context.deadline, context.attendant.as_ref())?;
                 key.open_with(context, asked)?;
             }
         }

@@ -118,8 +118,9 @@ fn story_b_a_boundary_allows_everything_only_with_mfa_and_the_token_is_behind_a_
         assert_ne!(refused.status, 0);
         assert!(refused.stderr.contains("UnauthorizedOperation"), "{}", refused.stderr);
     }
-    for (call, stderr) in
-        calls.iter().zip([format!("onetap: Touch your YubiKey for {ARN} ...\n"), String::new()])
+    for (call, stderr) in calls
+        .iter()
+        .zip([format!("onetap: Touch your YubiKey for {ARN} (profile doug) ...\n"), String::new()])
     {
         let served = home.run(&[&["exec", "doug", "--", aws_cli.to_str().unwrap()], *call].concat());
         assert_eq!((served.status, served.stderr), (0, stderr), "{}", pcscd.log());

@@ -258,10 +258,54 @@ fn a_pinned_serial_is_found_among_two_keys_in_four_commands_and_a_missing_one_is
 }
 
 #[test]
+fn of_several_keys_the_one_that_holds_the_account_is_asked_whatever_is_on_the_others() {
+    let pcscd = Pcscd::start(&[NAME, "Yubico YubiKey CCID"]).unwrap();
+    let other = format!("otpauth://totp/GitHub:octo?secret={SEED}\n");
+    let ask = || Client::ask(&pcscd, "pcsc", ARN, Duration::from_secs(20)).outcome();
+    let mut cards = 0;
+    let mut plug = |texts: [String; 2]| {
+        let keys = texts.map(|text| TokenFile::new(&text));
+        let [one, two] = [0, 1].map(|n| InsertedToken::insert(&keys[n].path, pcscd.port(n)).unwrap());
+        cards += 2;
+        pcscd.wait_for_cards(cards).unwrap();
+        (keys, [one, two])
+    };
+    let pull = |keys: [InsertedToken; 2]| {
+        keys.into_iter().for_each(|key| key.pull().unwrap());
+        wait_until(|| ask().contains("NoToken"));
+    };
+
+    // The account is on the second, and the first is locked with a password that nobody is asked for.
+    let (keys, inserted) =
+        plug([format!("serial 1\npassword swordfish\n{other}"), format!("serial 2\n{}", uri("&touch=true"))]);
+    let wanted = format!("TouchWanted {{ account: {ARN:?}, key: Some(\"2\"), profile: None }}");
+    assert_eq!(ask(), format!("{wanted}\nTouchOver\ncode {}\n", at_step_1()), "{}", pcscd.log());
+    assert_eq!(keys[0].log(), "SELECT READ-CONFIG SELECT ");
+    assert_eq!(keys[1].log(), "SELECT READ-CONFIG SELECT CALCULATE ");
+    pull(inserted);
+
+    // Both hold it: the first in the readers' order, and the notice names it.
+    let (keys, inserted) =
+        plug([format!("serial 1\n{}", uri("&touch=true")), format!("serial 2\n{}", uri("&touch=true"))]);
+    let both = ask();
+    let (first, second) = if both.contains("key: Some(\"1\")") { (0, 1) } else { (1, 0) };
+    assert!(both.ends_with(&format!("code {}\n", at_step_1())), "{both}");
+    assert!(keys[first].log().contains("CALCULATE") && !keys[second].log().contains("CALCULATE"));
+    pull(inserted);
+
+    // None holds it: the names on both are told.
+    let (_keys, inserted) = plug([format!("serial 1\n{other}"), "serial 2\n".into()]);
+    let none = ask();
+    assert!(none.contains("NoAccount") && none.contains("it holds: GitHub:octo\n"), "{none}");
+    drop(inserted);
+}
+
+#[test]
 fn a_touch_behind_pcscd_is_announced_and_a_key_pulled_meanwhile_is_removed() {
     let bench = Bench::new(&uri("&touch=true"));
     let touched = bench.client("pcsc", ARN).outcome();
-    assert_eq!(touched, format!("TouchWanted {{ account: {ARN:?} }}\nTouchOver\ncode {}\n", at_step_1()));
+    let wanted = format!("TouchWanted {{ account: {ARN:?}, key: None, profile: None }}");
+    assert_eq!(touched, format!("{wanted}\nTouchOver\ncode {}\n", at_step_1()));
     drop(bench);
     let bench = Bench::new(&format!("{}fault touch-after 60000\n", uri("&touch=true")));
     let client = bench.client("pcsc", ARN);

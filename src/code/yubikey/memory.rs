@@ -1,5 +1,5 @@
 //! What was learned about keys: the name that an MFA device's account has on a key, so that its next code takes two
-//! commands again.
+//! commands again; and the key's serial number, for a person.
 //!
 //! Nothing secret, and nothing that must be true: what is stale is found out by the key's answer and learned anew. A
 //! file that cannot be read or written costs a command, and is not worth a word.
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::card::Serial;
 use crate::files::{Lock, Private, write_whole};
 
 /// A write takes milliseconds; whoever cannot have its turn learns it the next time.
@@ -27,6 +28,8 @@ struct Key {
     /// The account's name on this key, by the name under which it was looked for.
     #[serde(default)]
     accounts: BTreeMap<String, String>,
+    #[serde(default)]
+    serial: Option<u32>,
 }
 
 impl Memory {
@@ -54,6 +57,18 @@ impl Memory {
     /// Forgets what `wanted` is called, on every key.
     pub fn forget_account(&self, wanted: &str) {
         self.change(|keys| keys.values_mut().for_each(|key| drop(key.accounts.remove(wanted))));
+    }
+
+    /// The serial number of this key, if it once told it.
+    pub fn serial(&self, key: &str) -> Option<Serial> {
+        read(&self.0).get(key)?.serial.map(Serial)
+    }
+
+    /// Remembers that this key has this serial number.
+    pub fn learn_serial(&self, key: &str, Serial(serial): Serial) {
+        if self.serial(key) != Some(Serial(serial)) {
+            self.change(|keys| keys.entry(key.into()).or_default().serial = Some(serial));
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Keys)) {
@@ -93,6 +108,8 @@ mod tests {
         memory.forget_account("arn");
         assert_eq!(memory.account("two", "arn"), None);
         assert_eq!(std::fs::read_to_string(&memory.0).unwrap(), "{}");
+        memory.learn_serial("two", Serial(7));
+        assert_eq!((memory.serial("two"), memory.serial("one")), (Some(Serial(7)), None));
     }
 
     #[test]
