@@ -31,6 +31,11 @@ pub enum Notice {
         /// Whole seconds until the next code may be used.
         left: u64,
     },
+    /// A touch is still waited for; repeated each second between [`Notice::TouchWanted`] and [`Notice::TouchOver`].
+    TouchLeft {
+        /// Whole seconds until it is too late.
+        left: u64,
+    },
     /// The token answered, or the wait ended otherwise.
     TouchOver,
     /// The token waits for its button; ends with [`Notice::TouchOver`].
@@ -108,13 +113,38 @@ pub fn when_slow<T>(
     ended: Notice,
     work: impl FnOnce() -> T,
 ) -> T {
+    accompany(attendant, patience, None, begun, ended, work)
+}
+
+/// Runs `work`, which waits for a touch until `too_late`, as [`when_slow`] does; the seconds left are told one by one.
+pub fn until_touched<T>(
+    attendant: &dyn Attendant,
+    patience: Duration,
+    too_late: Instant,
+    begun: Notice,
+    work: impl FnOnce() -> T,
+) -> T {
+    accompany(attendant, patience, Some(too_late), begun, Notice::TouchOver, work)
+}
+
+fn accompany<T>(
+    attendant: &dyn Attendant,
+    patience: Duration,
+    too_late: Option<Instant>,
+    begun: Notice,
+    ended: Notice,
+    work: impl FnOnce() -> T,
+) -> T {
     let (done, waiting) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             if waiting.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
                 attendant.notice(begun);
-                // Ends when `done` is dropped, also by a panic in `work`.
-                let _ = waiting.recv();
+                // Each ends when `done` is dropped, also by a panic in `work`.
+                match too_late {
+                    Some(too_late) => count_down(attendant, too_late, &waiting),
+                    None => drop(waiting.recv()),
+                }
                 attendant.notice(ended);
             }
         });
@@ -122,4 +152,11 @@ pub fn when_slow<T>(
         drop(done);
         outcome
     })
+}
+
+fn count_down(attendant: &dyn Attendant, too_late: Instant, waiting: &mpsc::Receiver<()>) {
+    while waiting.recv_timeout(Duration::from_secs(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let left = too_late.saturating_duration_since(Instant::now()).as_secs();
+        attendant.notice(Notice::TouchLeft { left });
+    }
 }

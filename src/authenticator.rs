@@ -140,6 +140,7 @@ impl Authenticator {
         };
         // A countdown that was cut short must not stand in the line of the error.
         self.attendant.notice(Notice::StepWait { left: 0 });
+        self.attendant.notice(Notice::TouchOver);
         Err(error)
     }
 

@@ -14,9 +14,10 @@ use crate::code::CodeSource;
 use crate::code::prompt::Prompt;
 use crate::code::software::Software;
 use crate::code::yubikey::YubiKey;
+use crate::desktop::Desktop;
 use crate::error::Error;
 use crate::places::Places;
-use crate::plan::{self, Plan, PlanError, SourceName, Wishes};
+use crate::plan::{self, Notify, Plan, PlanError, SourceName, Wishes};
 use crate::profiles::Profiles;
 use crate::session::store::SessionStore;
 use crate::settings::{Settings, VaultKind};
@@ -176,10 +177,19 @@ impl Context {
             min_ttl,
             deadline: self.deadline,
             limit: self.limit,
-            attendant: self.attendant.clone(),
+            attendant: self.person(&plan),
             clock: self.clock.clone(),
             plan,
         })
+    }
+
+    /// The person at the terminal, and at the desktop where there is one.
+    fn person(&self, plan: &Plan) -> Arc<dyn Attendant> {
+        let session = self.variable("WAYLAND_DISPLAY").or_else(|| self.variable("DISPLAY"));
+        match (plan.notify, session) {
+            (Notify::On, Some(_)) => Arc::new(Desktop::new(self.attendant.clone())),
+            _ => self.attendant.clone(),
+        }
     }
 
     fn sources(&self, plan: &Plan, vault: &Arc<dyn Vault>) -> Vec<Arc<dyn CodeSource>> {

@@ -7,6 +7,7 @@ pub mod commands;
 
 pub mod cli;
 
+pub mod desktop;
 pub mod terminal;
 
 pub mod authenticator;

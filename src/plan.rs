@@ -32,6 +32,8 @@ pub struct Plan {
     pub account: String,
     /// The token, if it must be a certain one.
     pub token: Option<Serial>,
+    /// Whether a touch is announced on the desktop too.
+    pub notify: Notify,
     /// Who is asked for a code, in this order.
     pub codes: Vec<SourceName>,
     /// The part of AWS in which the user lives.
@@ -61,6 +63,28 @@ pub struct Wishes {
     pub codes: Option<Vec<SourceName>>,
     /// `--reader pcsc:SERIAL`.
     pub token: Option<Serial>,
+}
+
+/// Whether a desktop shows what is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Notify {
+    /// The terminal alone.
+    Off,
+    /// The desktop too, where there is one.
+    #[default]
+    On,
+}
+
+impl FromStr for Notify {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "on" => Ok(Self::On),
+            _ => Err("write on or off".into()),
+        }
+    }
 }
 
 /// The name of a source of codes.
@@ -213,6 +237,7 @@ pub fn plan(profiles: &Profiles, name: &str, wishes: &Wishes) -> Result<Plan, Pl
         token: wishes.token.or(parsed(&profile, "onetap_token", |text| {
             text.parse().map(Serial).map_err(|_| "a serial number is a whole number".to_owned())
         })?),
+        notify: parsed(&profile, "onetap_notify", str::parse)?.unwrap_or_default(),
         codes,
         partition,
         sts_region,

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use secrecy::SecretString;
@@ -22,6 +23,8 @@ pub struct Terminal {
     tty: LazyLock<Mutex<Option<File>>>,
     // The last countdown is overwritten in place; any other line first ends it.
     counting: Mutex<bool>,
+    // A count that comes after the end, from a thread that was left behind, is not shown.
+    touching: AtomicBool,
 }
 
 impl fmt::Debug for Terminal {
@@ -34,7 +37,11 @@ impl Terminal {
     /// The controlling terminal, looked for when there is something to say or to ask. Opening it fails where there
     /// is none (cron, CI, an editor).
     pub fn find() -> Self {
-        Self { tty: LazyLock::new(|| Mutex::new(open().ok())), counting: Mutex::new(false) }
+        Self {
+            tty: LazyLock::new(|| Mutex::new(open().ok())),
+            counting: Mutex::default(),
+            touching: AtomicBool::default(),
+        }
     }
 
     fn say(&self, line: &str, way: Way) {
@@ -42,7 +49,8 @@ impl Terminal {
         let line = clean(line);
         // Nobody can be told that telling failed.
         let _ = match (tty.as_mut(), way) {
-            (Some(tty), Way::InPlace) => {
+            (Some(_), Way::Aside) if !self.touching.load(Ordering::SeqCst) => Ok(()),
+            (Some(tty), Way::Aside | Way::InPlace) => {
                 *counting = true;
                 write!(tty, "\r\x1b[K{line}")
             }
@@ -50,6 +58,7 @@ impl Terminal {
                 let end = if std::mem::take(&mut *counting) { "\r\x1b[K" } else { "" };
                 writeln!(tty, "{end}{line}")
             }
+            (None, Way::Aside) => Ok(()),
             (None, Way::Line) => writeln!(io::stderr(), "onetap: {line}"),
             // A log file wants one line, not thirty.
             (None, Way::InPlace) if std::mem::replace(&mut *counting, true) => Ok(()),
@@ -70,6 +79,8 @@ impl Terminal {
 
 #[derive(Clone, Copy)]
 enum Way {
+    /// In place, and on a terminal only.
+    Aside,
     InPlace,
     Line,
 }
@@ -108,8 +119,10 @@ impl Attendant for Terminal {
             Notice::TouchWanted { account, key, profile } => {
                 let key = key.map_or("your YubiKey".into(), |serial| format!("the YubiKey {serial}"));
                 let profile = profile.map(|name| format!(" (profile {name})")).unwrap_or_default();
+                self.touching.store(true, Ordering::SeqCst);
                 self.say(&format!("Touch {key} for {account}{profile} ..."), Way::Line)
             }
+            Notice::TouchLeft { left } => self.say(&format!("{left} s left ..."), Way::Aside),
             Notice::TurnHeld { holder } => self.say(&format!("Waiting for {holder} ..."), Way::Line),
             Notice::VirtualToken { path } => {
                 self.say(
@@ -118,8 +131,15 @@ impl Attendant for Terminal {
                 );
             }
             Notice::Warning(text) => self.say(&format!("Warning: {text}"), Way::Line),
-            // These withdraw a notice; what was printed stands.
-            Notice::CardFree | Notice::TouchOver | Notice::TurnTaken => {}
+            // These withdraw a notice; what was printed stands, but for a count.
+            Notice::TouchOver => {
+                if self.touching.swap(false, Ordering::SeqCst) {
+                    // A count that is just being written comes before the end.
+                    drop(self.tty.lock());
+                }
+                self.end_count();
+            }
+            Notice::CardFree | Notice::TurnTaken => {}
         }
     }
 

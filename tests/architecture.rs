@@ -46,6 +46,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio", &["authenticator.rs", "commands.rs", "turn.rs"]),
     ("totp_rs", &["card/mock/", "code/software.rs"]),
     ("url", &["otpauth/", "plan/endpoint.rs"]),
+    ("zbus", &["desktop/bus.rs"]),
     ("yubikey", &["card/serial.rs", "vault/piv.rs"]),
     ("zune_jpeg", &["qr.rs"]),
 ];

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use secrecy::ExposeSecret as _;
 
 use super::{YubiKey, account, bad, in_time};
-use crate::attendant::{Attendant, Notice, when_slow};
+use crate::attendant::{Attendant, Notice, until_touched};
 use crate::card::{Card, CardError, Place, Serial};
 use crate::code::password::{self, Remembered};
 use crate::code::{Code, CodeError, TimeStep};
@@ -15,6 +15,9 @@ use crate::oath::{self, Applet, LockedApplet, OathError, OneTime, Selected};
 
 /// How long a card may take before a person is told what is waited for. Without touch a code takes a few ms.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long a key blinks before it gives up by itself.
+const KEYS_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What to do with a key whose accounts are locked with a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,11 +125,11 @@ impl Conversation<'_> {
         name: &str,
     ) -> Result<OneTime, CodeError> {
         let (account, profile) = (self.source.account.clone(), self.source.profile.clone());
-        let calculated = when_slow(
+        let calculated = until_touched(
             self.attendant,
             PATIENCE,
+            self.deadline.min(Instant::now() + KEYS_PATIENCE),
             Notice::TouchWanted { account, key: key.map(|serial| serial.to_string()), profile },
-            Notice::TouchOver,
             || applet.calculate(name, self.step.0),
         );
         match calculated {

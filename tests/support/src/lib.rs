@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod home;
 pub mod measure;
+pub mod notifications;
 pub mod pcscd;
 #[cfg(unix)]
 pub mod pty;
