@@ -79,6 +79,14 @@ pub enum Verb {
         /// The profile [default: $AWS_PROFILE]
         profile: Option<String>,
     },
+    /// Look for what stands in a code's way, and say what to do; asks for nothing
+    Doctor {
+        /// The profile whose account is looked for [default: $AWS_PROFILE, else all]
+        profile: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Run a command with credentials in its environment; without a command, a shell
     Exec {
         /// The profile [default: $AWS_PROFILE]

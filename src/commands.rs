@@ -36,6 +36,7 @@ mod clear;
 mod code;
 mod config_file;
 mod credential_process;
+mod doctor;
 pub mod exec;
 mod remove;
 mod seed;
@@ -69,6 +70,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Verb::Clear { profile } => clear::run(&context, profile.as_deref()),
         Verb::Code { profile } => code::run(&context, profile),
         Verb::CredentialProcess { profile } => credential_process::run(&context, profile),
+        Verb::Doctor { profile, json } => doctor::run(&context, profile, json),
         Verb::Exec { profile, command } => exec::run(&context, profile, command),
         Verb::Remove { profile } => remove::run(&context, &profile),
         Verb::Seed(Seed::Add { profile, stdin }) => seed::add(&context, &profile, stdin),

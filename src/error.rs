@@ -115,6 +115,9 @@ pub enum Error {
     /// A person was needed.
     #[error(transparent)]
     Unattended(#[from] Unattended),
+    /// Checks of `doctor` went wrong; each told its remedy itself.
+    #[error("checks that went wrong: {0}")]
+    Unwell(usize),
     /// The AWS configuration as a whole.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -151,7 +154,7 @@ impl Error {
             | Self::Settings(_)
             | Self::Unreadable(_) => status::CONFIGURATION,
             Self::Interrupted | Self::RefusedElsewhere { interrupted: true, .. } => status::INTERRUPTED,
-            Self::MockOnAws { .. } => status::TOKEN,
+            Self::MockOnAws { .. } | Self::Unwell(_) => status::TOKEN,
             Self::Store(StoreError::Vault(VaultError::Unattended(error)))
             | Self::Vault(VaultError::Unattended(error)) => unattended_status(error),
             Self::NoKeys { .. } | Self::Store(_) | Self::Vault(_) => status::VAULT,
@@ -180,6 +183,7 @@ impl Error {
             Self::Exec { .. } => "make it executable".into(),
             Self::File { .. } => "free some space or mend the permissions, and run the command again".into(),
             Self::MockOnAws { .. } => "add --allow-mock-on-aws if that is meant".into(),
+            Self::Unwell(_) => "what to do stands beside each".into(),
             Self::NoHome => "set HOME".into(),
             Self::NoKeys { profile } => format!("run `onetap add {profile}`"),
             Self::NoProfile => "name one: `onetap status` lists what is known".into(),
@@ -266,6 +270,7 @@ fn code_hint(error: &CodeError) -> Option<String> {
         CodeError::Vault(error) => return vault_hint(error),
         CodeError::Oath(OathError::Full) => "remove one: `onetap token delete NAME`".into(),
         CodeError::Oath(OathError::TooOld(_, "touch")) => "add --no-touch to store it without".into(),
+        CodeError::Oath(OathError::NoApplet) => "enable it: `ykman config usb --enable OATH`".into(),
         CodeError::Oath(OathError::WrongPassword) => {
             "type the password that was set for the OATH application".into()
         }

@@ -10,6 +10,8 @@ mod cached_path;
 mod corpus;
 #[path = "stories/docs.rs"]
 mod docs;
+#[path = "stories/doctor.rs"]
+mod doctor;
 #[path = "stories/keys.rs"]
 mod keys;
 #[path = "stories/main_job.rs"]

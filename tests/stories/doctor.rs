@@ -1,0 +1,130 @@
+//! What `onetap doctor` says where something is in the way, with a real `pcscd`.
+
+use std::fs;
+
+use onetap_support::aws::{Aws, User, World};
+use onetap_support::home::{Home, Said, uri};
+use onetap_support::pcscd::Pcscd;
+use onetap_support::vpcd::InsertedToken;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_onetap");
+const NAME: &str = "Yubico YubiKey OTP+FIDO+CCID";
+const ARN: &str = "arn:aws:iam::123456789012:mfa/doug";
+
+/// Doug, whose key is behind this daemon.
+fn home(pcscd: &Pcscd) -> (Aws, Home, User) {
+    let doug = User::doug();
+    let aws = Aws::start(World::of(doug.clone()));
+    let mut home = Home::of_doug(BINARY, &aws, &doug, "");
+    home.set("ONETAP_READER", "pcsc");
+    home.set("PCSCLITE_CSOCK_NAME", pcscd.socket());
+    (aws, home, doug)
+}
+
+/// Plugs in a key with this text, less its accounts' common part.
+fn plug(home: &Home, pcscd: &Pcscd, text: &str) -> InsertedToken {
+    let path = home.private("key", text);
+    let inserted = InsertedToken::insert(&path, pcscd.port(0)).unwrap();
+    pcscd.wait_for_cards(1).unwrap();
+    inserted
+}
+
+/// Each check's name and state.
+fn states(said: &Said) -> Vec<(String, String)> {
+    let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(report["ok"], serde_json::Value::Bool(said.status == 0), "{}", said.stdout);
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| (text(&check["name"]), text(&check["state"])))
+        .collect()
+}
+
+fn of(states: &[(String, String)], name: &str) -> String {
+    let found = states.iter().filter(|(known, _)| known == name).map(|(_, state)| state.as_str());
+    found.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn where_all_is_well_each_line_says_so_and_the_key_is_only_looked_at() {
+    let pcscd = Pcscd::start(&[NAME]).unwrap();
+    let (aws, home, doug) = home(&pcscd);
+    let before = aws.requests().len();
+    let _key = plug(&home, &pcscd, &uri(ARN, &doug.devices[0].seed_base32, true));
+    let well = home.run(&["doctor"]);
+    assert_eq!((well.status, well.stderr.as_str()), (0, ""), "{}", well.stdout);
+    for line in [
+        "ok           pcscd     the smart card service answers\n",
+        "ok           readers   a YubiKey is in Yubico YubiKey OTP+FIDO+CCID",
+        "OATH, firmware 5.4.3, 1 accounts\n",
+        &format!("ok           account   profile doug: {ARN} on "),
+    ] {
+        assert!(well.stdout.contains(line), "{line} lacks in\n{}", well.stdout);
+    }
+    let states = states(&home.run(&["doctor", "doug", "--json"]));
+    assert!(states.iter().all(|(_, state)| state == "ok"), "{states:?}");
+    let names: Vec<_> = states.iter().map(|(name, _)| name.as_str()).collect();
+    let all = ["socket", "pcscd", "polkit", "readers", "card", "applet", "password", "account", "scdaemon"];
+    assert_eq!(names, all);
+    assert!(!home.read("key.log").contains("CALCULATE"), "no touch is asked for");
+    assert_eq!(aws.requests().len(), before);
+}
+
+#[test]
+fn a_service_that_is_absent_a_reader_without_a_key_and_a_wrong_account_are_told_with_their_remedies() {
+    let empty = Pcscd::start(&[]).unwrap();
+    let (_aws, mut home, doug) = home(&empty);
+    let none = home.run(&["doctor", "--json"]);
+    assert_eq!((none.status, of(&states(&none), "readers")), (5, "wrong".into()), "{}", none.stdout);
+
+    home.set("PCSCLITE_CSOCK_NAME", "/absent/pcscd.comm");
+    let absent = home.run(&["doctor"]);
+    assert_eq!(
+        (absent.status, absent.stderr.as_str()),
+        (5, "onetap: checks that went wrong: 2; what to do stands beside each\n")
+    );
+    assert!(
+        absent.stdout.contains("/absent/pcscd.comm is not there; start the service"),
+        "{}",
+        absent.stdout
+    );
+    assert!(absent.stdout.contains("not checked  account   profile doug"), "{}", absent.stdout);
+
+    let pcscd = Pcscd::start(&[NAME]).unwrap();
+    home.set("PCSCLITE_CSOCK_NAME", pcscd.socket());
+    let key = plug(&home, &pcscd, &uri("GitHub:octo", &doug.devices[0].seed_base32, false));
+    let other = home.run(&["doctor"]);
+    assert_eq!(other.status, 5);
+    assert!(other.stdout.contains("put `onetap_account = GitHub:octo` into the profile"), "{}", other.stdout);
+    key.pull().unwrap();
+}
+
+#[test]
+fn a_locked_key_is_no_fault_and_nobody_is_asked_for_its_password() {
+    let pcscd = Pcscd::start(&[NAME]).unwrap();
+    let (_aws, home, doug) = home(&pcscd);
+    let text = format!("password hunter2\n{}", uri(ARN, &doug.devices[0].seed_base32, false));
+    let _key = plug(&home, &pcscd, &text);
+    let locked = home.run(&["doctor", "--json"]);
+    let states = states(&locked);
+    assert_eq!(
+        (locked.status, of(&states, "password"), of(&states, "account")),
+        (0, "ok".into(), "not checked".into())
+    );
+}
+
+#[test]
+fn the_virtual_token_is_looked_into_and_the_service_is_not() {
+    let doug = User::doug();
+    let aws = Aws::start(World::of(doug.clone()));
+    let home = Home::of_doug(BINARY, &aws, &doug, "");
+    let said = home.run(&["doctor", "--json"]);
+    let states = states(&said);
+    assert_eq!(
+        (said.status, of(&states, "pcscd"), of(&states, "account")),
+        (0, "not checked".into(), "ok".into())
+    );
+    assert!(fs::read_to_string(home.path("token.log")).unwrap().ends_with("LIST\n"));
+}
