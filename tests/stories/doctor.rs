@@ -1,6 +1,9 @@
-//! What `onetap doctor` says where something is in the way, with a real `pcscd`.
+//! What `onetap doctor` says where something is in the way, with a real `pcscd` and GnuPG's real `scdaemon`.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use onetap_support::aws::{Aws, User, World};
 use onetap_support::home::{Home, Said, uri};
@@ -127,4 +130,71 @@ fn the_virtual_token_is_looked_into_and_the_service_is_not() {
         (0, "not checked".into(), "ok".into())
     );
     assert!(fs::read_to_string(home.path("token.log")).unwrap().ends_with("LIST\n"));
+}
+
+/// GnuPG's card daemon, at work with the card of this `pcscd`: as `gpg --card-status` leaves it behind.
+struct Scdaemon {
+    daemon: Child,
+    // It ends with either of them.
+    _streams: (ChildStdin, BufReader<ChildStdout>),
+}
+
+impl Scdaemon {
+    fn hold(pcscd: &Pcscd, home: &Path) -> Self {
+        let mut daemon = Command::new("/usr/lib/gnupg/scdaemon")
+            .args(["--server", "--homedir"])
+            .arg(home)
+            .env("PCSCLITE_CSOCK_NAME", pcscd.socket())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("scdaemon (package scdaemon)");
+        let mut stdin = daemon.stdin.take().unwrap();
+        // The virtual token has neither OpenPGP nor PIV; this opens a card for what is to come, whatever is on it.
+        stdin.write_all(b"SERIALNO undefined\n").unwrap();
+        let mut stdout = BufReader::new(daemon.stdout.take().unwrap());
+        let mut lines = stdout.by_ref().lines().map_while(Result::ok);
+        let opened = lines.find(|line| line.starts_with("S SERIALNO") || line.starts_with("ERR"));
+        assert!(opened.as_deref().is_some_and(|line| line.starts_with("S ")), "{opened:?}");
+        Self { daemon, _streams: (stdin, stdout) }
+    }
+}
+
+impl Drop for Scdaemon {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+#[test]
+fn gnupgs_card_daemon_holds_the_key_is_named_and_shares_it_as_it_was_told() {
+    let pcscd = Pcscd::start(&[NAME]).unwrap();
+    let (aws, mut home, doug) = home(&pcscd);
+    let _key = plug(&home, &pcscd, &uri(ARN, &doug.devices[0].seed_base32, false));
+    let config = home.private("gnupg/scdaemon.conf", "disable-ccid\n");
+    let gnupg = config.parent().unwrap().to_owned();
+    fs::set_permissions(&gnupg, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    home.set("GNUPGHOME", &gnupg);
+    let before = aws.requests().len();
+
+    let scdaemon = Scdaemon::hold(&pcscd, &gnupg);
+    let held = home.run(&["code", "doug", "--code", "yubikey"]);
+    assert_eq!((held.status, held.stdout.as_str()), (5, ""), "{}", held.stderr);
+    assert!(held.stderr.contains("onetap: another program holds the YubiKey; "), "{}", held.stderr);
+    assert!(held.stderr.contains("`gpgconf --kill scdaemon`, or put `pcsc-shared` into"), "{}", held.stderr);
+    let told = home.run(&["doctor"]);
+    assert_eq!(told.status, 5);
+    let remedy = format!("put `pcsc-shared` into {} and run `gpgconf --kill scdaemon`", config.display());
+    let wrong: Vec<_> = told.stdout.lines().filter(|line| line.starts_with("wrong")).collect();
+    assert!(wrong.len() == 2 && wrong[1].contains("scdaemon") && wrong[1].ends_with(&remedy), "{wrong:?}");
+    drop(scdaemon);
+
+    home.private("gnupg/scdaemon.conf", "disable-ccid\npcsc-shared\n");
+    let _sharing = Scdaemon::hold(&pcscd, &gnupg);
+    assert_eq!(home.run(&["doctor"]).status, 0);
+    let served = home.run(&["code", "doug", "--code", "yubikey"]);
+    assert_eq!(served.status, 0, "{}", served.stderr);
+    assert_eq!(aws.requests().len(), before);
 }
