@@ -1,7 +1,7 @@
 //! Codes from a YubiKey's OATH applet: SELECT, CALCULATE, and that is all where nothing is in the way.
 //!
 //! Knows which key is asked, and in which order where there are several; what is said to one is
-//! [`conversation`]'s, the bytes are [`crate::oath`]'s.
+//! `conversation`'s, the bytes are [`crate::oath`]'s.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
