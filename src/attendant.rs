@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
@@ -36,6 +36,8 @@ pub enum Notice {
         /// Whole seconds until it is too late.
         left: u64,
     },
+    /// Something a person may want to know, and nothing is wrong.
+    Told(String),
     /// The token answered, or the wait ended otherwise.
     TouchOver,
     /// The token waits for its button; ends with [`Notice::TouchOver`].
@@ -103,6 +105,29 @@ pub trait Attendant: fmt::Debug + Send + Sync {
     fn notice(&self, notice: Notice);
     /// Asks something.
     fn ask(&self, question: Question) -> Result<SecretString, Unattended>;
+    /// Whether a person may be asked for anything at all, a touch included.
+    fn may_ask(&self) -> bool {
+        true
+    }
+}
+
+/// Passes notices on and answers no question: for `--no-prompt`.
+#[derive(Debug)]
+pub struct Undisturbed(pub Arc<dyn Attendant>);
+
+/// Why nobody is asked.
+pub const NO_PROMPT: &str = "--no-prompt or ONETAP_NO_PROMPT forbids it";
+
+impl Attendant for Undisturbed {
+    fn notice(&self, notice: Notice) {
+        self.0.notice(notice);
+    }
+    fn ask(&self, _: Question) -> Result<SecretString, Unattended> {
+        Err(Unattended::Nobody(NO_PROMPT.into()))
+    }
+    fn may_ask(&self) -> bool {
+        false
+    }
 }
 
 /// Runs `work`; says `begun` only if it takes longer than `patience`, and then `ended` once it is over.

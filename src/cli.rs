@@ -43,6 +43,22 @@ pub struct Options {
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: Option<u64>,
 
+    /// Fail, with exit code 7, where a person would have to touch or answer something
+    #[arg(long, global = true, env = "ONETAP_NO_PROMPT", value_parser = clap::builder::BoolishValueParser::new())]
+    pub no_prompt: bool,
+
+    /// Seconds that a session must have left, else the command fails; by default some are only wished for
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=129_600))]
+    pub min_ttl: Option<u64>,
+
+    /// Seconds since the code was given after which a session no longer serves (aws:MultiFactorAuthAge)
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=129_600))]
+    pub mfa_max_age: Option<u64>,
+
+    /// Make a new session, whatever is kept
+    #[arg(long, global = true)]
+    pub renew: bool,
+
     /// Let a virtual token's codes go to AWS itself, although its seed stands in plain text
     #[arg(long, global = true)]
     pub allow_mock_on_aws: bool,
@@ -251,6 +267,15 @@ impl Cli {
             code: parsed(variable("ONETAP_CODE"))?,
             vault: parsed(variable("ONETAP_VAULT"))?,
             timeout: None,
+            // Whatever else clap takes for yes or no is left to clap.
+            no_prompt: match variable("ONETAP_NO_PROMPT") {
+                None => false,
+                Some(value) if value == "1" => true,
+                Some(_) => return None,
+            },
+            min_ttl: None,
+            mfa_max_age: None,
+            renew: false,
             allow_mock_on_aws: false,
         };
         Some(Self { options, verb: Verb::CredentialProcess { profile: Some(profile.into()) } })
@@ -283,12 +308,14 @@ mod tests {
             vec![],
             vec![("ONETAP_READER", "mock:/t")],
             vec![("ONETAP_CODE", "software,prompt")],
+            vec![("ONETAP_NO_PROMPT", "1")],
             vec![("ONETAP_VAULT", "file"), ("ONETAP_READER", "pcsc:7")],
         ];
         let quiet = Cli::command().mut_args(|argument| argument.env(None::<&str>));
         for set in cases {
             let option = |(name, value): &(&str, &str)| {
-                format!("--{}={value}", name.trim_start_matches("ONETAP_").to_lowercase())
+                let option = name.trim_start_matches("ONETAP_").to_lowercase().replace('_', "-");
+                if option == "no-prompt" { "--no-prompt".into() } else { format!("--{option}={value}") }
             };
             let options = set.iter().map(option);
             let line = ["onetap".to_owned()].into_iter().chain(options);
@@ -313,7 +340,12 @@ mod tests {
         for line in lines {
             assert!(in_short(line, &[]).is_none(), "{line:?}");
         }
-        for wrong in [("ONETAP_READER", ""), ("ONETAP_VAULT", "pocket"), ("ONETAP_CODE", "prompt,prompt")] {
+        for wrong in [
+            ("ONETAP_READER", ""),
+            ("ONETAP_VAULT", "pocket"),
+            ("ONETAP_CODE", "prompt,prompt"),
+            ("ONETAP_NO_PROMPT", "x"),
+        ] {
             assert!(in_short(&["credential-process", "doug"], &[wrong]).is_none(), "{wrong:?}");
         }
     }

@@ -10,10 +10,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::attendant::{Attendant, Unattended};
 use crate::card::CardError;
+use crate::foreign::ForeignError;
 use crate::oath::OathError;
 use crate::vault::VaultError;
 
 pub mod password;
+pub mod process;
 pub mod prompt;
 pub mod software;
 pub mod yubikey;
@@ -67,7 +69,7 @@ impl fmt::Debug for Code {
 
 /// Where codes come from.
 pub trait CodeSource: fmt::Debug + Send + Sync {
-    /// The source's name in `onetap_code` and `--code`: `yubikey`, `software` or `prompt`.
+    /// The source's name in `onetap_code` and `--code`: `yubikey`, `software`, `prompt` or `process`.
     fn name(&self) -> &'static str;
 
     /// The code of `step`. Blocks, until `deadline` at the longest, on a card or on a person.
@@ -99,6 +101,9 @@ pub enum CodeError {
         /// All names on the key, nearest first.
         present: Vec<String>,
     },
+    /// The program that prints codes did not.
+    #[error(transparent)]
+    Foreign(#[from] ForeignError),
     /// No seed is stored for this profile.
     #[error("no TOTP seed is stored for the profile {profile:?}")]
     NoSeed {

@@ -7,27 +7,30 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::attendant::Attendant;
-use crate::authenticator::Authenticator;
+use crate::attendant::{Attendant, Undisturbed};
+use crate::authenticator::{Authenticator, Given};
 use crate::card::Reader;
 use crate::code::CodeSource;
+use crate::code::process::Process;
 use crate::code::prompt::Prompt;
 use crate::code::software::Software;
 use crate::code::yubikey::YubiKey;
 use crate::desktop::Desktop;
 use crate::error::Error;
+use crate::foreign::WITHIN;
 use crate::places::Places;
-use crate::plan::{self, Notify, Plan, PlanError, SourceName, Wishes};
+use crate::plan::{self, Mfa, Notify, Plan, PlanError, SourceName, Wishes};
 use crate::profiles::Profiles;
 use crate::session::store::SessionStore;
+use crate::session::{Freshness, MinTtl};
 use crate::settings::{Settings, VaultKind};
-use crate::sts::Address;
 use crate::terminal::Terminal;
 use crate::vault::Vault;
 use crate::vault::file::FileVault;
 use crate::vault::keychain::Keychain;
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_types::os_shim_internal::{Env, Fs};
+use secrecy::SecretString;
 
 use crate::cli::{Cli, Options, Seed, Verb};
 
@@ -56,8 +59,9 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         (None, Verb::CredentialProcess { .. }) => PROCESS_TIMEOUT,
         (None, _) => TIMEOUT,
     };
+    let terminal: Arc<dyn Attendant> = Arc::new(Terminal::find());
     let context = Context {
-        attendant: Arc::new(Terminal::find()),
+        attendant: if cli.options.no_prompt { Arc::new(Undisturbed(terminal)) } else { terminal },
         clock: SharedTimeSource::new(SystemTimeSource::new()),
         deadline: Instant::now().checked_add(limit).ok_or(Error::TimedOut(limit))?,
         env: Env::real(),
@@ -115,6 +119,10 @@ impl Context {
             ignore_endpoints: self
                 .variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
                 .is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            ca_bundle: self.variable("AWS_CA_BUNDLE").map(PathBuf::from),
+            dualstack: self.variable("AWS_USE_DUALSTACK_ENDPOINT"),
+            fips: self.variable("AWS_USE_FIPS_ENDPOINT"),
+            sts_regional: self.variable("AWS_STS_REGIONAL_ENDPOINTS"),
             codes: self.options.code.as_ref().map(|codes| codes.0.clone()),
             token: self.options.token.or(match self.options.reader {
                 Some(Reader::Pcsc(serial)) => serial,
@@ -126,16 +134,6 @@ impl Context {
     /// The plan, or why there is none with the file and the line.
     fn plan(&self, profiles: &Profiles, name: &str) -> Result<Plan, Error> {
         plan::plan(profiles, name, &self.wishes()).map_err(|source| located(profiles, source))
-    }
-
-    fn address(&self, profiles: &Profiles, plan: &Plan) -> Address {
-        let own =
-            profiles.profile(&plan.profile).and_then(|profile| profile.value("ca_bundle").map(PathBuf::from));
-        Address {
-            region: plan.sts_region.clone(),
-            endpoint: plan.endpoint.clone(),
-            ca_bundle: self.variable("AWS_CA_BUNDLE").map(PathBuf::from).or(own),
-        }
     }
 
     fn settings(&self) -> Result<Settings, Error> {
@@ -161,28 +159,43 @@ impl Context {
         SessionStore::new(self.places.sessions(), vault)
     }
 
-    fn authenticator(
-        &self,
-        profiles: &Profiles,
-        plan: Plan,
-        verb: &'static str,
-        min_ttl: Duration,
-    ) -> Result<Authenticator, Error> {
+    fn authenticator(&self, plan: Plan, verb: &'static str, usual: Duration) -> Result<Authenticator, Error> {
+        if self.variable(WITHIN).is_some_and(|within| within.lines().any(|name| name == plan.profile)) {
+            return Err(Error::Circular { profile: plan.profile });
+        }
         let vault = self.vault()?;
         Ok(Authenticator {
-            address: self.address(profiles, &plan),
             sources: self.sources(&plan, &vault),
+            environment: self.given(),
             store: Arc::new(self.store(vault.clone())),
             vault,
             turns: self.places.turns(),
             verb,
-            min_ttl,
+            freshness: self.freshness(&plan, usual),
             deadline: self.deadline,
             limit: self.limit,
             attendant: self.person(&plan),
             clock: self.clock.clone(),
             plan,
         })
+    }
+
+    /// What the command line demands, else the profile; `usual` is what is wished for where nobody demands.
+    fn freshness(&self, plan: &Plan, usual: Duration) -> Freshness {
+        let least = self.options.min_ttl.map(Duration::from_secs).or(plan.min_ttl);
+        let oldest = self.options.mfa_max_age.map(Duration::from_secs).or(plan.mfa_max_age);
+        Freshness {
+            min_ttl: least.map_or(MinTtl::Wish(usual), MinTtl::Strict),
+            mfa_max_age: oldest,
+            renew: self.options.renew,
+        }
+    }
+
+    /// The credentials in the environment, for a profile with `credential_source = Environment`.
+    fn given(&self) -> Option<Given> {
+        let secret = |name| self.variable(name).map(SecretString::from);
+        let (id, key) = (self.variable("AWS_ACCESS_KEY_ID")?, secret("AWS_SECRET_ACCESS_KEY")?);
+        Some(Given::of(&id, &key, secret("AWS_SESSION_TOKEN"), None, self.clock.now()))
     }
 
     /// The person at the terminal, and at the desktop where there is one.
@@ -195,19 +208,24 @@ impl Context {
     }
 
     fn sources(&self, plan: &Plan, vault: &Arc<dyn Vault>) -> Vec<Arc<dyn CodeSource>> {
-        let source = |name: &SourceName| -> Arc<dyn CodeSource> {
-            match name {
-                SourceName::Prompt => Arc::new(Prompt { device: plan.mfa_serial.to_string() }),
-                SourceName::Software => Arc::new(Software::new(plan.profile.clone(), vault.clone())),
+        let Some(mfa) = &plan.mfa else { return Vec::new() };
+        let source = |name: &SourceName| -> Option<Arc<dyn CodeSource>> {
+            Some(match name {
+                SourceName::Process => {
+                    let profile = plan.profile.clone();
+                    Arc::new(Process { command: mfa.process.clone()?, profile })
+                }
+                SourceName::Prompt => Arc::new(Prompt { device: mfa.serial.to_string() }),
+                SourceName::Software => Arc::new(Software::new(mfa.owner.clone(), vault.clone())),
                 SourceName::YubiKey => {
-                    let key = YubiKey::new(self.reader(plan), plan.account.clone());
-                    let device = plan.mfa_serial.to_string();
+                    let key = YubiKey::new(self.reader(mfa), mfa.account.clone());
+                    let device = mfa.serial.to_string();
                     let key = key.of_profile(plan.profile.clone(), device, &self.places);
                     Arc::new(key.remembering(vault.clone()))
                 }
-            }
+            })
         };
-        plan.codes.iter().map(source).collect()
+        mfa.codes.iter().filter_map(source).collect()
     }
 
     /// Where keys are looked for when no profile says it.
@@ -220,21 +238,21 @@ impl Context {
         }
     }
 
-    fn reader(&self, plan: &Plan) -> Reader {
+    fn reader(&self, mfa: &Mfa) -> Reader {
         match &self.options.reader {
             Some(Reader::Mock(path)) => Reader::Mock(path.clone()),
-            Some(Reader::Pcsc(_)) | None => Reader::Pcsc(plan.token),
+            Some(Reader::Pcsc(_)) | None => Reader::Pcsc(mfa.token),
         }
     }
 
     /// A virtual token's seed stands in plain text: its codes go to AWS itself only if that was said aloud.
     fn refuse_mock_on_aws(&self, plan: &Plan) -> Result<(), Error> {
         let mock = matches!(self.options.reader, Some(Reader::Mock(_)));
-        let used = plan.codes.contains(&SourceName::YubiKey);
-        let local = plan.endpoint.as_ref().is_some_and(plan::Endpoint::is_loopback);
+        let used = plan.mfa.as_ref().is_some_and(|mfa| mfa.codes.contains(&SourceName::YubiKey));
+        let endpoint = plan.network.endpoint.as_ref();
+        let local = endpoint.is_some_and(plan::Endpoint::is_loopback);
         if mock && used && !local && !self.options.allow_mock_on_aws {
-            let endpoint =
-                plan.endpoint.as_ref().map_or("AWS".into(), |endpoint| endpoint.as_str().to_owned());
+            let endpoint = endpoint.map_or("AWS".into(), |endpoint| endpoint.as_str().to_owned());
             return Err(Error::MockOnAws { endpoint });
         }
         Ok(())

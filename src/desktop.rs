@@ -87,6 +87,10 @@ impl Attendant for Desktop {
     fn ask(&self, question: Question) -> Result<SecretString, Unattended> {
         self.beside.ask(question)
     }
+
+    fn may_ask(&self) -> bool {
+        self.beside.may_ask()
+    }
 }
 
 /// The line in bold, and the one below it: the latter is markup (Desktop Notifications Specification, "Markup").

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::attendant::Unattended;
 use crate::card::CardError;
 use crate::code::CodeError;
+use crate::foreign::ForeignError;
 use crate::keys::NotAKey;
-use crate::oath::OathError;
 use crate::plan::PlanError;
 use crate::profiles::{Location, Unreadable};
 use crate::session::store::StoreError;
@@ -18,6 +18,7 @@ use crate::sts::StsError;
 use crate::turn::TurnError;
 use crate::vault::VaultError;
 
+mod hint;
 pub mod token;
 
 use token::TokenError;
@@ -25,6 +26,12 @@ use token::TokenError;
 /// Why a command failed. `Display` is the fact; [`Error::hint`] is the next action.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A program that gives a profile's credentials asks onetap for the same profile.
+    #[error("the profile {profile:?} is being asked for already, by a program that runs on its behalf")]
+    Circular {
+        /// The profile.
+        profile: String,
+    },
     /// No source gave a code.
     #[error(transparent)]
     Code(#[from] CodeError),
@@ -46,6 +53,9 @@ pub enum Error {
         /// The system's words.
         reason: String,
     },
+    /// A program of the person's own.
+    #[error(transparent)]
+    Foreign(#[from] ForeignError),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -54,6 +64,14 @@ pub enum Error {
     MockOnAws {
         /// Where the code would go.
         endpoint: String,
+    },
+    /// `credential_source = Environment`, and nothing there.
+    #[error(
+        "the profile {profile:?} takes its credentials from the environment, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set"
+    )]
+    NoKeysInEnvironment {
+        /// The profile.
+        profile: String,
     },
     /// A key that is not a long-term access key.
     #[error(transparent)]
@@ -100,12 +118,28 @@ pub enum Error {
     /// The kept sessions.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An MFA device would have to count for a session.
+    #[error(
+        "the credentials that {profile:?} starts from are a session's, and an MFA device counts only for a user's own key"
+    )]
+    NotAUser {
+        /// The profile.
+        profile: String,
+    },
     /// STS.
     #[error(transparent)]
     Sts(#[from] StsError),
     /// The whole command took too long.
     #[error("no session within {} s", .0.as_secs())]
     TimedOut(Duration),
+    /// A session as long as was demanded is not to be had.
+    #[error("a session with {} s left is demanded, and AWS grants {} s", .wanted.as_secs(), .granted.as_secs())]
+    TooShort {
+        /// What `--min-ttl` or `onetap_min_ttl` demands.
+        wanted: Duration,
+        /// What the plan asks for, or AWS gave.
+        granted: Duration,
+    },
     /// What a verb that looks after a token cannot do.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -124,6 +158,16 @@ pub enum Error {
     /// The command line.
     #[error("{0}")]
     Usage(String),
+    /// The token of a web identity.
+    #[error("the web identity token of profile {profile:?}, {path}, cannot be read: {reason}")]
+    WebIdentity {
+        /// The profile.
+        profile: String,
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        reason: String,
+    },
     /// The vault.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -139,6 +183,7 @@ mod status {
     pub(super) const NOBODY: u8 = 7;
     pub(super) const AWS: u8 = 8;
     pub(super) const NETWORK: u8 = 9;
+    pub(super) const TOO_SHORT: u8 = 10;
     pub(super) const INTERRUPTED: u8 = 130;
 }
 
@@ -148,16 +193,24 @@ impl Error {
         match self {
             Self::Code(error) => code_status(error),
             Self::Exec { status, .. } => *status,
-            Self::File { .. }
+            Self::Circular { .. }
+            | Self::File { .. }
             | Self::NoHome
+            | Self::NotAUser { .. }
             | Self::Plan { .. }
             | Self::Settings(_)
+            | Self::WebIdentity { .. }
             | Self::Unreadable(_) => status::CONFIGURATION,
             Self::Interrupted | Self::RefusedElsewhere { interrupted: true, .. } => status::INTERRUPTED,
             Self::MockOnAws { .. } | Self::Unwell(_) => status::TOKEN,
             Self::Store(StoreError::Vault(VaultError::Unattended(error)))
             | Self::Vault(VaultError::Unattended(error)) => unattended_status(error),
-            Self::NoKeys { .. } | Self::Store(_) | Self::Vault(_) => status::VAULT,
+            Self::Foreign(_)
+            | Self::NoKeys { .. }
+            | Self::NoKeysInEnvironment { .. }
+            | Self::Store(_)
+            | Self::Vault(_) => status::VAULT,
+            Self::TooShort { .. } => status::TOO_SHORT,
             Self::NoProfile | Self::NotAKey(_) | Self::Output(_) | Self::Seed(_) | Self::Usage(_) => {
                 status::USAGE
             }
@@ -178,7 +231,10 @@ impl Error {
     /// What to do next, if there is something to do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Code(error) => return code_hint(error),
+            Self::Code(error) => return hint::code_hint(error),
+            Self::Circular { .. } => {
+                "name the profile that it takes its credentials from in source_profile".into()
+            }
             Self::Exec { status: 127, .. } => "check the name, or give its path".into(),
             Self::Exec { .. } => "make it executable".into(),
             Self::File { .. } => "free some space or mend the permissions, and run the command again".into(),
@@ -191,7 +247,7 @@ impl Error {
                 "create an access key for the IAM user in the console (it begins with AKIA)".into()
             }
             Self::Plan { lost: Some(lost), .. } => lost.clone(),
-            Self::Plan { source, .. } => return plan_hint(source),
+            Self::Plan { source, .. } => return hint::plan_hint(source),
             Self::Settings(SettingsError::OtherVault { path, recorded, wanted }) => format!(
                 "leave --vault and ONETAP_VAULT away; or to move, run `onetap remove` for each profile, replace \
                  `vault = {}` by `vault = {}` in {}, and run `onetap add` again",
@@ -199,10 +255,10 @@ impl Error {
                 wanted.word(),
                 path.display()
             ),
-            Self::Store(StoreError::Vault(error)) | Self::Vault(error) => return vault_hint(error),
-            Self::Sts(error) => return sts_hint(error),
+            Self::Store(StoreError::Vault(error)) | Self::Vault(error) => return hint::vault_hint(error),
+            Self::Sts(error) => return hint::sts_hint(error),
             Self::Token(error) => return error.hint(),
-            Self::Unattended(Unattended::Nobody(_)) => "run it in a terminal".into(),
+            Self::Unattended(Unattended::Nobody(why)) => hint::nobody_hint(why),
             Self::RefusedElsewhere { .. }
             | Self::TimedOut(_)
             | Self::Turn(_)
@@ -212,7 +268,16 @@ impl Error {
             Self::Interrupted | Self::NotAKey(_) | Self::Output(_) | Self::Seed(_) | Self::Settings(_) => {
                 return None;
             }
-            Self::Store(_) | Self::Unreadable(_) | Self::Usage(_) => return None,
+            Self::TooShort { .. } => {
+                "demand less, or ask for a longer session (onetap_session_duration, duration_seconds)".into()
+            }
+            Self::Foreign(_)
+            | Self::NoKeysInEnvironment { .. }
+            | Self::NotAUser { .. }
+            | Self::Store(_)
+            | Self::Unreadable(_)
+            | Self::Usage(_)
+            | Self::WebIdentity { .. } => return None,
         })
     }
 
@@ -245,120 +310,6 @@ fn unattended_status(error: &Unattended) -> u8 {
         Unattended::Nobody(_) => status::NOBODY,
         Unattended::TimedOut => status::REFUSED,
     }
-}
-
-fn code_hint(error: &CodeError) -> Option<String> {
-    Some(match error {
-        CodeError::BadAccount { .. } => "set onetap_account to the account that AWS's QR code made".into(),
-        CodeError::Card(error) => return card_hint(error),
-        CodeError::NoAccount { present, .. } => match present.first() {
-            Some(nearest) => {
-                format!("if it has another name, put `onetap_account = {nearest}` into the profile")
-            }
-            None => "add the MFA device to this key, or plug in the key that holds it".into(),
-        },
-        CodeError::NoSeed { profile } => format!("run `onetap seed add {profile}`"),
-        CodeError::NotACode => "type the six digits that the device shows".into(),
-        CodeError::SeveralAccounts { fitting, .. } => match fitting.first() {
-            Some(first) => format!("put the right one into the profile, such as `onetap_account = {first}`"),
-            None => return None,
-        },
-        CodeError::SeedUnusable { profile, .. } => format!("run `onetap seed add {profile}` again"),
-        CodeError::TouchTimedOut => "run the command again and touch the key while it blinks".into(),
-        CodeError::Unattended(Unattended::Nobody(_)) => "run it in a terminal".into(),
-        CodeError::Unattended(Unattended::TimedOut) => "run the command again".into(),
-        CodeError::Vault(error) => return vault_hint(error),
-        CodeError::Oath(OathError::Full) => "remove one: `onetap token delete NAME`".into(),
-        CodeError::Oath(OathError::TooOld(_, "touch")) => "add --no-touch to store it without".into(),
-        CodeError::Oath(OathError::NoApplet) => "enable it: `ykman config usb --enable OATH`".into(),
-        CodeError::Oath(OathError::WrongPassword) => {
-            "type the password that was set for the OATH application".into()
-        }
-        CodeError::Unattended(Unattended::Interrupted) | CodeError::Oath(_) => return None,
-    })
-}
-
-fn card_hint(error: &CardError) -> Option<String> {
-    Some(match error {
-        CardError::Busy | CardError::Reset => {
-            "close Yubico Authenticator; if GnuPG holds the key, run `gpgconf --kill scdaemon`, or put `pcsc-shared` \
-             into ~/.gnupg/scdaemon.conf"
-                .into()
-        }
-        CardError::NoReader | CardError::NoToken { .. } => "plug it in and run the command again".into(),
-        CardError::NoService if cfg!(target_os = "linux") => {
-            "start it: `sudo systemctl start pcscd.socket` (Debian: `sudo apt-get install pcscd`)".into()
-        }
-        CardError::NotAllowed => {
-            "allow the polkit actions org.debian.pcsc-lite.access_pcsc and org.debian.pcsc-lite.access_card".into()
-        }
-        CardError::Removed => "plug it in again and leave it in until the code was read".into(),
-        CardError::TimedOut => "run the command again and touch the key while it blinks".into(),
-        _ => return None,
-    })
-}
-
-fn plan_hint(error: &PlanError) -> Option<String> {
-    Some(match error {
-        PlanError::Fido { .. } => {
-            "a user may have eight devices: add a virtual one to the same YubiKey (IAM console, Security credentials, \
-             Assign MFA device, Authenticator app), keep its account with `ykman oath accounts uri --touch URI`, and set \
-             mfa_serial to its arn:aws:iam::ACCOUNT:mfa/NAME"
-                .into()
-        }
-        PlanError::NoMfa { profile } => {
-            format!("put `mfa_serial = arn:aws:iam::ACCOUNT:mfa/NAME` into [profile {profile}]")
-        }
-        PlanError::NoProfile { name, .. } => format!("run `onetap add {name}` to make it"),
-        PlanError::OtherKind { key, .. } if *key == "role_arn" => {
-            "name the profile that owns the access key (its source_profile)".into()
-        }
-        PlanError::OtherKind { .. } => "use the AWS CLI for it".into(),
-        PlanError::BadValue { .. } | PlanError::BadVariable { .. } => return None,
-    })
-}
-
-fn sts_hint(error: &StsError) -> Option<String> {
-    Some(match error {
-        StsError::Clock { .. } if cfg!(target_os = "linux") => {
-            "set the clock: `sudo timedatectl set-ntp true`".into()
-        }
-        StsError::Clock { .. } => "set the clock".into(),
-        StsError::CodeRefused => {
-            "check that mfa_serial and onetap_account name the same device, and that its seed is the newest"
-                .into()
-        }
-        StsError::DeadKey(_) => {
-            "check in the IAM console that it is active, and store the right one with `onetap add`".into()
-        }
-        StsError::Network(_) | StsError::TryAgain(_) | StsError::Incomplete => {
-            "check the connection and the proxy, and run the command again".into()
-        }
-        StsError::UnknownDevice => {
-            "check mfa_serial against `aws iam list-mfa-devices`, and that the access key is the same user's"
-                .into()
-        }
-        StsError::WrongSecret => "store the key again with `onetap add`".into(),
-        StsError::CaBundle { .. } | StsError::Refused { .. } | StsError::Tls(_) => return None,
-    })
-}
-
-fn vault_hint(error: &VaultError) -> Option<String> {
-    Some(match error {
-        VaultError::Locked(_) => "unlock it and run the command again".into(),
-        VaultError::NoKeychain(_) => {
-            "start one (on Linux a Secret Service such as gnome-keyring), or keep secrets in an encrypted file with \
-             --vault file"
-                .into()
-        }
-        VaultError::OpenToOthers { place } => format!("run `chmod 600 {place}`"),
-        VaultError::TimedOut => "look for its unlock window, and run the command again".into(),
-        VaultError::WrongPassphrase { .. } => "run the command again with the right one".into(),
-        VaultError::Unattended(Unattended::Nobody(_)) => {
-            "run it in a terminal, or name a file with the passphrase in ONETAP_VAULT_PASSPHRASE_FILE".into()
-        }
-        VaultError::Damaged { .. } | VaultError::Other(_) | VaultError::Unattended(_) => return None,
-    })
 }
 
 impl From<CardError> for Error {

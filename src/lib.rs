@@ -39,4 +39,5 @@ pub mod vault;
 
 pub mod attendant;
 pub mod files;
+pub mod foreign;
 pub mod places;

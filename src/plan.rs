@@ -1,330 +1,307 @@
 //! From a profile's text to what will be asked of AWS, and of whom.
 //!
-//! Pure: no file, no clock, no network. What can be decided from text is decided here.
+//! Pure: no file, no clock, no network. What can be decided from text is decided here; the sharing of sessions
+//! follows from it, since two plans with an equal link share that link's session.
 //! Sources: AWS SDKs and Tools Reference (config file settings), STS API reference (limits).
 
-use std::str::FromStr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::card::Serial;
-use crate::profiles::{Profile, Profiles};
+use crate::profiles::Profiles;
 
 mod endpoint;
+mod key;
+mod network;
 mod partition;
+pub mod process;
+mod refusal;
+mod role;
 mod serial;
+mod view;
+mod walk;
+mod wishes;
 pub use endpoint::Endpoint;
+pub use network::{Network, region};
 pub use partition::Partition;
+pub use refusal::PlanError;
+pub use role::{CHAINED, Role};
 pub use serial::{MfaSerial, NotASerial};
+pub use view::{View, named};
+pub use wishes::{Notify, SourceName, Wishes};
+
+use walk::{Stop, Way};
 
 /// The life that GetSessionToken gives when it is not told one (STS API reference): 12 hours.
 const DEFAULT_DURATION: Duration = Duration::from_secs(43_200);
 /// The shortest and the longest life that GetSessionToken grants an IAM user (STS API reference), in seconds.
 const DURATIONS: std::ops::RangeInclusive<u64> = 900..=129_600;
 
-/// What an MFA session needs, with nothing left to decide.
+/// What a session needs, with nothing left to decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The profile, whose long-term keys stand in the vault under this name.
+    /// The profile that was asked for.
     pub profile: String,
+    /// Whose credentials the first request is signed with.
+    pub source: Source,
+    /// The device whose code is asked for, if one is.
+    pub mfa: Option<Mfa>,
+    /// The requests to STS, each signed with what the one before it gave; never empty.
+    pub links: Vec<Link>,
+    /// Which STS is asked.
+    pub network: Network,
+    /// The region that was configured, for the child; `None` if nobody named one.
+    pub region: Option<String>,
+    /// The profile's own `endpoint_url`, for the child; not checked, since other services use it.
+    pub endpoint_url: Option<String>,
+    /// How much life a session must have left; none of its owner's, if `None`.
+    pub min_ttl: Option<Duration>,
+    /// How old a code may be that a session was made with.
+    pub mfa_max_age: Option<Duration>,
+    /// Whether a touch is announced on the desktop too.
+    pub notify: Notify,
+    /// Why the plan is not what its owner may expect, as a fact.
+    pub why: Option<String>,
+}
+
+/// Where the credentials come from that sign the first request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `credential_source = Environment`: `AWS_ACCESS_KEY_ID` and its companions.
+    Environment,
+    /// A user's long-term key, which stands in the vault under this profile's name.
+    Keys {
+        /// The profile.
+        profile: String,
+    },
+    /// Another program's `credential_process`.
+    Process {
+        /// The profile that names it.
+        profile: String,
+        /// The command line, for the system's shell.
+        command: String,
+    },
+    /// Nothing is signed: the first request is AssumeRoleWithWebIdentity.
+    WebIdentity {
+        /// The file with the identity provider's token.
+        token_file: PathBuf,
+    },
+}
+
+impl Source {
+    /// The profile whose key the vault holds.
+    pub fn keys(&self) -> Option<&str> {
+        match self {
+            Self::Keys { profile } => Some(profile),
+            Self::Environment | Self::Process { .. } | Self::WebIdentity { .. } => None,
+        }
+    }
+}
+
+/// An MFA device, and who makes its codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mfa {
     /// The device that AWS asks about.
-    pub mfa_serial: MfaSerial,
+    pub serial: MfaSerial,
+    /// The profile whose seed the vault holds, for software codes.
+    pub owner: String,
     /// The OATH account's exact name on the token.
     pub account: String,
     /// The token, if it must be a certain one.
     pub token: Option<Serial>,
-    /// Whether a touch is announced on the desktop too.
-    pub notify: Notify,
     /// Who is asked for a code, in this order.
     pub codes: Vec<SourceName>,
-    /// The part of AWS in which the user lives.
-    pub partition: Partition,
-    /// The region whose STS is asked.
-    pub sts_region: String,
-    /// The region that was configured, for the child; `None` if nobody named one.
-    pub region: Option<String>,
-    /// Where STS is, if not at AWS's own address.
-    pub endpoint: Option<Endpoint>,
-    /// The profile's own `endpoint_url`, for the child; not checked, since other services use it.
-    pub endpoint_url: Option<String>,
-    /// How long the session shall live: 900 to 129,600 s.
-    pub duration: Duration,
+    /// The profile's `mfa_process`: a command line that prints a code.
+    pub process: Option<String>,
 }
 
-/// What the command line and the environment say about a plan.
-#[derive(Clone, Debug, Default)]
-pub struct Wishes {
-    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`.
-    pub region: Option<String>,
-    /// `AWS_ENDPOINT_URL_STS`, else `AWS_ENDPOINT_URL`, with the variable's name.
-    pub endpoint: Option<(&'static str, String)>,
-    /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`: no configured address is used at all.
-    pub ignore_endpoints: bool,
-    /// `--code` or `ONETAP_CODE`.
-    pub codes: Option<Vec<SourceName>>,
-    /// `--reader pcsc:SERIAL`.
-    pub token: Option<Serial>,
-}
-
-/// Whether a desktop shows what is waited for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Notify {
-    /// The terminal alone.
-    Off,
-    /// The desktop too, where there is one.
-    #[default]
-    On,
-}
-
-impl FromStr for Notify {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self::Off),
-            "on" => Ok(Self::On),
-            _ => Err("write on or off".into()),
-        }
-    }
-}
-
-/// The name of a source of codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceName {
-    /// A person types it.
-    Prompt,
-    /// From a seed in the vault.
-    Software,
-    /// From the OATH applet.
-    YubiKey,
-}
-
-impl FromStr for SourceName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "prompt" => Ok(Self::Prompt),
-            "software" => Ok(Self::Software),
-            "yubikey" => Ok(Self::YubiKey),
-            _ => Err(format!("{text:?} is not one of yubikey, software, prompt")),
-        }
-    }
-}
-
-impl SourceName {
-    /// A list such as `yubikey,prompt`: each name once, at least one.
-    pub fn list(text: &str) -> Result<Vec<Self>, String> {
-        let mut names = Vec::new();
-        for word in text.split(',').map(str::trim) {
-            let name = word.parse()?;
-            if names.contains(&name) {
-                return Err(format!("{word} stands twice"));
-            }
-            names.push(name);
-        }
-        Ok(names)
-    }
-}
-
-/// Why there is no plan.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// A value in a profile.
-    #[error("{key} = {value} in profile {profile:?}: {reason}")]
-    BadValue {
-        /// The profile that holds the value.
-        profile: String,
-        /// The key.
-        key: &'static str,
-        /// The value.
-        value: String,
-        /// What is wrong with it.
-        reason: String,
+/// One request to STS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// GetSessionToken with a code.
+    MfaSession {
+        /// How long the session shall live: 900 to 129,600 s.
+        duration: Duration,
     },
-    /// A value in the environment.
-    #[error("{variable} = {value}: {reason}")]
-    BadVariable {
-        /// The variable.
-        variable: &'static str,
-        /// Its value.
-        value: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The profile's MFA device is a FIDO key.
-    #[error(
-        "mfa_serial in profile {profile:?}: {serial} is a FIDO security key, and STS takes only six-digit codes"
-    )]
-    Fido {
-        /// The profile.
-        profile: String,
-        /// The device.
-        serial: String,
-    },
-    /// The profile names no MFA device.
-    #[error("the profile {profile:?} has no mfa_serial")]
-    NoMfa {
-        /// The profile.
-        profile: String,
-    },
-    /// There is no such profile.
-    #[error("there is no profile {name:?}{}", did_you_mean(.near))]
-    NoProfile {
-        /// The name that was asked for.
-        name: String,
-        /// Names that are like it.
-        near: Vec<String>,
-    },
-    /// A kind of profile that gets its credentials in another way.
-    #[error("the profile {profile:?} has {key}, which onetap does not carry out")]
-    OtherKind {
-        /// The profile.
-        profile: String,
-        /// The key that makes it another kind.
-        key: &'static str,
+    /// AssumeRole, or AssumeRoleWithWebIdentity where the source is one.
+    Role {
+        /// The role.
+        role: Role,
+        /// Whether AssumeRole itself carries the code.
+        with_mfa: bool,
     },
 }
 
-fn did_you_mean(names: &[String]) -> String {
-    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
-}
-
-impl PlanError {
-    /// The profile and key at fault, for naming the file and the line.
-    pub fn place(&self) -> Option<(&str, &'static str)> {
+impl Link {
+    /// How long its session shall live.
+    pub fn duration(&self) -> Duration {
         match self {
-            Self::BadValue { profile, key, .. } | Self::OtherKind { profile, key } => Some((profile, key)),
-            Self::Fido { profile, .. } => Some((profile, "mfa_serial")),
-            Self::BadVariable { .. } | Self::NoMfa { .. } | Self::NoProfile { .. } => None,
+            Self::MfaSession { duration } => *duration,
+            Self::Role { role, .. } => role.duration,
         }
+    }
+
+    /// Whether a code is asked for.
+    pub fn asks(&self) -> bool {
+        matches!(self, Self::MfaSession { .. } | Self::Role { with_mfa: true, .. })
+    }
+}
+
+impl Plan {
+    /// The device, or why there is none where one is needed.
+    pub fn device(&self) -> Result<&Mfa, PlanError> {
+        self.mfa.as_ref().ok_or_else(|| PlanError::NoMfa { profile: self.profile.clone() })
+    }
+
+    /// Whether what the child gets is a role's session.
+    pub fn is_role(&self) -> bool {
+        matches!(self.links.last(), Some(Link::Role { .. }))
     }
 }
 
 /// Computes the plan for a profile.
 pub fn plan(profiles: &Profiles, name: &str, wishes: &Wishes) -> Result<Plan, PlanError> {
-    let profile = named(profiles, name)?;
-    for key in ["role_arn", "sso_session", "sso_start_url", "login_session", "web_identity_token_file"] {
-        if profile.value(key).is_some() {
-            return Err(PlanError::OtherKind { profile: name.into(), key });
-        }
+    let way = Way::of(profiles, name)?;
+    let asked = &way.stops.first().ok_or_else(|| PlanError::NoSource { profile: name.into() })?.view;
+    let mfa = mfa(&way, wishes)?;
+    let (links, why) = links(&way, mfa.is_some())?;
+    let roles =
+        || links.iter().filter_map(|link| if let Link::Role { role, .. } = link { Some(role) } else { None });
+    let partition =
+        mfa.as_ref().and_then(|mfa| mfa.serial.partition()).or_else(|| roles().next()?.partition());
+    if let Some(stranger) = roles().find(|role| partition.is_some() && role.partition() != partition) {
+        let home = partition.map_or("", Partition::name);
+        let view = View::of(profiles, &stranger.profile)?;
+        return Err(
+            view.bad("role_arn", format!("is in another partition than {home}, where the user lives"))
+        );
     }
-    let serial = profile.value("mfa_serial").ok_or_else(|| PlanError::NoMfa { profile: name.into() })?;
-    let mfa_serial = serial.parse::<MfaSerial>().map_err(|refused| match refused {
-        NotASerial::Fido(serial) => PlanError::Fido { profile: name.into(), serial },
-        NotASerial::Malformed(_) => bad(&profile, "mfa_serial", serial, refused.to_string()),
-    })?;
-
-    let region = region(profiles, &profile, wishes)?;
-    let partition = mfa_serial
-        .partition()
-        .or_else(|| region.as_deref().and_then(Partition::of_region))
-        .unwrap_or(Partition::Aws);
-    // A region of another partition does not know this user; STS is then asked at home.
-    let sts_region = match region.as_deref() {
-        Some(region) if Partition::of_region(region) == Some(partition) => region.into(),
-        _ => partition.home_region().into(),
-    };
-    let codes = match (&wishes.codes, parsed(&profile, "onetap_code", SourceName::list)?) {
-        (Some(wished), _) => wished.clone(),
-        (None, Some(listed)) => listed,
-        // A hardware device shows its code on a display of its own.
-        (None, None) if !mfa_serial.is_arn() => vec![SourceName::Prompt],
-        (None, None) => vec![SourceName::YubiKey, SourceName::Software],
-    };
+    let region = region(profiles, Some(asked), wishes)?;
     Ok(Plan {
         profile: name.into(),
-        account: profile.value("onetap_account").unwrap_or(serial).into(),
-        token: wishes.token.or(parsed(&profile, "onetap_token", |text| {
-            text.parse().map(Serial).map_err(|_| "a serial number is a whole number".to_owned())
-        })?),
-        notify: parsed(&profile, "onetap_notify", str::parse)?.unwrap_or_default(),
-        codes,
-        partition,
-        sts_region,
+        network: Network::of(Some(asked), region.as_deref(), partition, wishes)?,
         region,
-        endpoint: endpoint(Some(&profile), wishes)?,
-        endpoint_url: profile.value("endpoint_url").filter(|_| !wishes.ignore_endpoints).map(str::to_owned),
-        duration: parsed(&profile, "onetap_session_duration", session_duration)?.unwrap_or(DEFAULT_DURATION),
-        mfa_serial,
+        endpoint_url: asked.value("endpoint_url").filter(|_| !wishes.ignore_endpoints).map(str::to_owned),
+        min_ttl: way.first("onetap_min_ttl", |text| seconds(text, 0..=*DURATIONS.end()))?,
+        mfa_max_age: way.first("onetap_mfa_max_age", |text| seconds(text, 1..=*DURATIONS.end()))?,
+        notify: way.first("onetap_notify", str::parse)?.unwrap_or_default(),
+        source: way.source,
+        mfa,
+        links,
+        why,
     })
 }
 
-/// A profile that must be there.
-pub fn named<'a>(profiles: &'a Profiles, name: &str) -> Result<Profile<'a>, PlanError> {
-    profiles.profile(name).ok_or_else(|| {
-        let mut near = profiles
-            .names()
-            .filter(|known| known.eq_ignore_ascii_case(name) || strsim::damerau_levenshtein(known, name) <= 2)
-            .map(str::to_owned)
-            .collect::<Vec<_>>();
-        near.sort();
-        PlanError::NoProfile { name: name.into(), near }
-    })
-}
-
-/// The configured region: the profile's, the environment's, `[default]`'s.
-pub fn region(
-    profiles: &Profiles,
-    profile: &Profile<'_>,
-    wishes: &Wishes,
-) -> Result<Option<String>, PlanError> {
-    let known = |text: &str| Partition::of_region(text).is_some();
-    let why = || "is not the name of a region, such as eu-west-1".to_owned();
-    if let Some(text) = profile.value("region") {
-        return if known(text) { Ok(Some(text.into())) } else { Err(bad(profile, "region", text, why())) };
-    }
-    if let Some(text) = &wishes.region {
-        return if known(text) {
-            Ok(Some(text.clone()))
-        } else {
-            Err(PlanError::BadVariable { variable: "AWS_REGION", value: text.clone(), reason: why() })
-        };
-    }
-    let default = profiles.profile("default");
-    match default.and_then(|default| Some((default, default.value("region")?))) {
-        Some((_, text)) if known(text) => Ok(Some(text.into())),
-        Some((default, text)) => Err(bad(&default, "region", text, why())),
-        None => Ok(None),
-    }
-}
-
-/// The configured address of STS, in the order of the AWS SDKs and Tools Reference ("Service-specific endpoints").
-pub fn endpoint(profile: Option<&Profile<'_>>, wishes: &Wishes) -> Result<Option<Endpoint>, PlanError> {
-    if wishes.ignore_endpoints {
-        return Ok(None);
-    }
-    if let Some((variable, value)) = &wishes.endpoint {
-        return value.parse().map(Some).map_err(|reason| PlanError::BadVariable {
-            variable,
-            value: value.clone(),
-            reason,
-        });
-    }
-    let Some(profile) = profile else { return Ok(None) };
-    let Some(text) = profile.service_endpoint("sts").or_else(|| profile.value("endpoint_url")) else {
+/// The device of the user at the end of the way: the serial of whoever calls AWS as that user, else the user's own.
+fn mfa(way: &Way<'_>, wishes: &Wishes) -> Result<Option<Mfa>, PlanError> {
+    let Some((at, (text, profile))) =
+        way.stops.iter().enumerate().find_map(|(at, stop)| Some((at, stop.view.find("mfa_serial")?)))
+    else {
         return Ok(None);
     };
-    text.parse().map(Some).map_err(|reason| bad(profile, "endpoint_url", text, reason))
+    let view = &way.stops.get(at).ok_or_else(|| PlanError::NoMfa { profile: profile.name().into() })?.view;
+    let called_by_role = way.stops.get(at.saturating_add(1)..).into_iter().flatten().any(|stop| stop.role);
+    let web = matches!(way.source, Source::WebIdentity { .. });
+    if called_by_role || web {
+        let whose = if web { "a web identity's" } else { "another role's" };
+        let reason = format!(
+            "a device counts only for a user's own call, and this role is assumed with {whose} session"
+        );
+        return Err(view.bad("mfa_serial", reason));
+    }
+    let serial = text.parse::<MfaSerial>().map_err(|refused| match refused {
+        NotASerial::Fido(serial) => PlanError::Fido { profile: profile.name().into(), serial },
+        NotASerial::Malformed(_) => view.bad("mfa_serial", refused.to_string()),
+    })?;
+    // The seed is stored under the name of the profile that owns the key, if the device is that user's.
+    let last = way.stops.last().map_or(view, |stop| &stop.view);
+    let owner = if last.value("mfa_serial").is_none_or(|own| own == text) { last } else { view };
+    let process = way.first("mfa_process", |text| Ok(text.to_owned()))?;
+    let codes = match (&wishes.codes, way.first("onetap_code", SourceName::list)?) {
+        (Some(wished), _) => wished.clone(),
+        (None, Some(listed)) => listed,
+        (None, None) if process.is_some() => vec![SourceName::Process],
+        // A hardware device shows its code on a display of its own.
+        (None, None) if !serial.is_arn() => vec![SourceName::Prompt],
+        (None, None) => vec![SourceName::YubiKey, SourceName::Software],
+    };
+    let token = way.first("onetap_token", |text| {
+        text.parse().map(Serial).map_err(|_| "a serial number is a whole number".to_owned())
+    })?;
+    Ok(Some(Mfa {
+        owner: owner.name().into(),
+        account: way.first("onetap_account", |text| Ok(text.to_owned()))?.unwrap_or_else(|| text.into()),
+        token: wishes.token.or(token),
+        codes,
+        process,
+        serial,
+    }))
 }
 
-fn session_duration(text: &str) -> Result<Duration, String> {
+/// The requests, from the user's own to the one whose session was asked for; and why they are not the usual ones.
+fn links(way: &Way<'_>, mfa: bool) -> Result<(Vec<Link>, Option<String>), PlanError> {
+    let caller = way.stops.last().map_or("", |stop| stop.view.name());
+    let mut links = Vec::new();
+    let mut why = None;
+    let mut roles = way.stops.iter().rev().filter(|stop| stop.role).peekable();
+    let Some(first) = roles.next() else {
+        let Some(Stop { view, .. }) = way.stops.first() else { return Ok((links, why)) };
+        if !mfa {
+            return Err(PlanError::NoMfa { profile: view.name().into() });
+        }
+        links.push(Link::MfaSession { duration: session_duration(way)? });
+        return Ok((links, why));
+    };
+    let role = Role::of(&first.view, caller)?;
+    let long = role.duration > CHAINED;
+    if mfa && long {
+        why = Some(format!(
+            "the role in [{}] is asked for with a code of its own: for more than 1 h AWS wants MFA on AssumeRole itself",
+            role.profile
+        ));
+    } else if mfa {
+        links.push(Link::MfaSession { duration: session_duration(way)? });
+    }
+    links.push(Link::Role { role, with_mfa: mfa && long });
+    for stop in roles {
+        let role = Role::of(&stop.view, caller)?;
+        if role.duration > CHAINED {
+            let reason =
+                "AWS grants at most 3600 seconds to a role that is assumed from another role's session";
+            return Err(stop.view.bad("duration_seconds", reason));
+        }
+        links.push(Link::Role { role, with_mfa: false });
+    }
+    Ok((links, why))
+}
+
+fn session_duration(way: &Way<'_>) -> Result<Duration, PlanError> {
+    let read = |text: &str| {
+        let grants = || format!("AWS grants {} to {} seconds", DURATIONS.start(), DURATIONS.end());
+        seconds(text, DURATIONS).map_err(|_| grants())
+    };
+    Ok(way.first("onetap_session_duration", read)?.unwrap_or(DEFAULT_DURATION))
+}
+
+fn seconds(text: &str, range: std::ops::RangeInclusive<u64>) -> Result<Duration, String> {
     match text.parse::<u64>() {
-        Ok(seconds) if DURATIONS.contains(&seconds) => Ok(Duration::from_secs(seconds)),
-        _ => Err(format!("AWS grants {} to {} seconds", DURATIONS.start(), DURATIONS.end())),
+        Ok(seconds) if range.contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("write a number of seconds from {} to {}", range.start(), range.end())),
     }
 }
 
-fn parsed<T>(
-    profile: &Profile<'_>,
-    key: &'static str,
-    parse: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<Option<T>, PlanError> {
-    let Some(text) = profile.value(key) else { return Ok(None) };
-    parse(text).map(Some).map_err(|reason| bad(profile, key, text, reason))
-}
-
-fn bad(profile: &Profile<'_>, key: &'static str, value: &str, reason: String) -> PlanError {
-    PlanError::BadValue { profile: profile.name().into(), key, value: value.into(), reason }
+impl Way<'_> {
+    /// The value of one of onetap's own keys: the nearest profile's on the way.
+    fn first<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, PlanError> {
+        match self.stops.iter().find(|stop| stop.view.value(key).is_some()) {
+            Some(stop) => stop.view.parsed(key, parse),
+            None => Ok(None),
+        }
+    }
 }
 
 #[cfg(test)]

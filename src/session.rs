@@ -24,6 +24,62 @@ pub struct Session {
     pub expiration: SystemTime,
     /// When it was made.
     pub minted: SystemTime,
+    /// When a code was given for it, or for the session that a role was assumed with; `None` without MFA.
+    pub authenticated: Option<SystemTime>,
+}
+
+/// What a caller wants of a session that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// How much life it should have left.
+    pub min_ttl: MinTtl,
+    /// How long ago its code may have been given (`aws:MultiFactorAuthAge`).
+    pub mfa_max_age: Option<Duration>,
+    /// Whether only one that was made after the caller began will do.
+    pub renew: bool,
+}
+
+/// How much life a session should have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinTtl {
+    /// Somebody said so: less is a failure.
+    Strict(Duration),
+    /// A default: a session of a short life, or one made just now, is good all the same.
+    Wish(Duration),
+}
+
+impl Freshness {
+    /// A default, for a caller who said nothing.
+    pub fn wish(min_ttl: Duration) -> Self {
+        Self { min_ttl: MinTtl::Wish(min_ttl), mfa_max_age: None, renew: false }
+    }
+
+    /// Whether `session` is what a caller who began at `began` wants.
+    pub fn serves(&self, session: &Session, now: SystemTime, began: SystemTime) -> bool {
+        let lives = match self.min_ttl {
+            MinTtl::Strict(least) => session.left(now) >= least,
+            MinTtl::Wish(wish) => {
+                let made_for_us = session.minted >= began && session.left(now) > Duration::ZERO;
+                made_for_us || session.fresh(now, wish)
+            }
+        };
+        lives && self.trusts(session, now, began)
+    }
+
+    /// Whether it is new enough, however long it lives; for a session that only signs the next request.
+    pub fn trusts(&self, session: &Session, now: SystemTime, began: SystemTime) -> bool {
+        let young = |most: Duration| {
+            let at = session.authenticated.unwrap_or(session.minted);
+            now.duration_since(at).is_ok_and(|age| age <= most) || at > now
+        };
+        // A session that was made for this caller is as new as one can be.
+        session.minted >= began || (!self.renew && self.mfa_max_age.is_none_or(young))
+    }
+
+    /// Whether an old session may stand in when a new one cannot be had.
+    pub fn yields(&self) -> bool {
+        matches!(self.min_ttl, MinTtl::Wish(_)) && self.mfa_max_age.is_none() && !self.renew
+    }
 }
 
 /// What a session was asked for: two requests with equal keys may share one session.
@@ -36,7 +92,23 @@ impl SessionKey {
         Self(format!("mfa\n{access_key_id}\n{mfa_serial}\n{partition}\n{}", endpoint.unwrap_or_default()))
     }
 
-    /// Whether it was made with this long-term key.
+    /// The key of a role's session: the whole `request`, the key of the session that signs it, and where it is sent.
+    /// `identity` is the access key id, or whatever else stands for who signs the first request.
+    pub fn role(
+        identity: &str,
+        request: &str,
+        source: Option<&Self>,
+        partition: &str,
+        endpoint: Option<&str>,
+    ) -> Self {
+        let place = source.map_or_else(
+            || format!("{partition}\n{}", endpoint.unwrap_or_default()),
+            |source| source.0.clone(),
+        );
+        Self(format!("role\n{identity}\n{request}\n{place}"))
+    }
+
+    /// Whether it was made with this long-term key, by whatever number of roles.
     pub fn is_from(&self, access_key_id: &str) -> bool {
         self.0.split('\n').nth(1) == Some(access_key_id)
     }
@@ -87,7 +159,36 @@ mod tests {
             session_token: "t".into(),
             expiration: minted + Duration::from_secs(granted),
             minted,
+            authenticated: Some(minted),
         }
+    }
+
+    #[test]
+    fn what_was_said_is_strict_and_what_is_usual_is_a_wish() {
+        let session = session(3_600);
+        let at = |seconds| session.minted + Duration::from_secs(seconds);
+        let wish = Freshness::wish(Duration::from_secs(900));
+        let strict = |least| Freshness { min_ttl: MinTtl::Strict(Duration::from_secs(least)), ..wish };
+        let aged = |most| Freshness { mfa_max_age: Some(Duration::from_secs(most)), ..wish };
+        let renew = Freshness { renew: true, ..wish };
+        let cases = [
+            // what is wanted, now, when the caller began, whether it serves
+            (wish, 2_699, 2_699, true),
+            (wish, 2_700, 2_700, false),
+            (wish, 3_500, 0, true),
+            (wish, 3_600, 0, false),
+            (strict(1_800), 1_800, 1_800, true),
+            (strict(1_801), 1_800, 0, false),
+            (aged(60), 60, 60, true),
+            (aged(60), 61, 61, false),
+            (aged(60), 90, 0, true),
+            (renew, 1, 1, false),
+            (renew, 1, 0, true),
+        ];
+        for (freshness, now, began, serves) in cases {
+            assert_eq!(freshness.serves(&session, at(now), at(began)), serves, "{freshness:?} {now} {began}");
+        }
+        assert!(wish.yields() && !strict(1).yields() && !aged(1).yields() && !renew.yields());
     }
 
     #[test]

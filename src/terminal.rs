@@ -130,6 +130,7 @@ impl Attendant for Terminal {
                     Way::Line,
                 );
             }
+            Notice::Told(text) => self.say(&text, Way::Line),
             Notice::Warning(text) => self.say(&format!("Warning: {text}"), Way::Line),
             // These withdraw a notice; what was printed stands, but for a count.
             Notice::TouchOver => {

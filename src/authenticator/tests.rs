@@ -8,7 +8,10 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
 use super::*;
 use crate::attendant::Question;
+use crate::attendant::Unattended;
 use crate::card::CardError;
+use crate::code::{CodeError, TimeStep};
+use crate::keys::AccessKey;
 use crate::plan::{self, Wishes};
 use crate::profiles::Profiles;
 use crate::vault::{Entry, VaultError};
@@ -105,13 +108,13 @@ impl Desk {
         AccessKey { id: KEY_ID.into(), secret: "secret".into() }.write(vault.as_ref(), "doug").unwrap();
         let book = Arc::new(Notebook::default());
         let authenticator = Authenticator {
-            address: Address { region: plan.sts_region.clone(), endpoint: None, ca_bundle: None },
             sources: sources.iter().map(|source| source.clone() as Arc<dyn CodeSource>).collect(),
             store: Arc::new(SessionStore::new(home.path().join("sessions"), vault.clone())),
             vault,
             turns: home.path().join("turns"),
             verb: "test",
-            min_ttl: Duration::from_secs(900),
+            freshness: Freshness::wish(Duration::from_secs(900)),
+            environment: None,
             deadline: Instant::now() + Duration::from_secs(20),
             limit: Duration::from_secs(20),
             attendant: book.clone(),
@@ -129,10 +132,12 @@ impl Desk {
             session_token: "t".into(),
             expiration: now + Duration::from_secs(left),
             minted: now - Duration::from_secs(40_000),
+            authenticated: None,
         };
         let add = |kept: &mut Kept| {
             kept.access_keys.insert("doug".into(), KEY_ID.into());
-            kept.sessions.insert(self.authenticator.key(KEY_ID), session);
+            let key = self.authenticator.plan.session_keys(KEY_ID).remove(0);
+            kept.sessions.insert(key, session);
         };
         self.authenticator.store.update(add, now).unwrap();
     }
@@ -232,7 +237,7 @@ fn a_step_remembered_by_a_clock_that_was_wrong_keeps_nobody_waiting() {
     *desk.hands.0.lock().unwrap() -= Duration::from_secs(86_400);
     block(desk.authenticator.code()).unwrap();
     assert_eq!(sources[0].asked.lock().unwrap().last(), Some(&TimeStep(60_000_000)));
-    let turn = block(desk.authenticator.turn()).unwrap();
+    let turn = block(desk.authenticator.turn(SERIAL)).unwrap();
     assert_eq!(
         turn.spent(TimeStep(60_000_000)),
         Some(TimeStep(60_000_000)),
@@ -280,6 +285,6 @@ fn a_code_that_was_typed_late_is_of_the_step_in_which_it_was_typed() {
     let (desk, sources) = Desk::new(vec![("prompt", Box::new(slow))]);
     block(desk.authenticator.code()).unwrap();
     assert_eq!(sources[0].asked.lock().unwrap().len(), 1, "not thrown away, and not asked for again");
-    let turn = block(desk.authenticator.turn()).unwrap();
+    let turn = block(desk.authenticator.turn(SERIAL)).unwrap();
     assert_eq!(turn.spent(TimeStep(60_000_002)), Some(TimeStep(60_000_002)));
 }

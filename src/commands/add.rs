@@ -8,10 +8,10 @@ use crate::attendant::{Echo, Notice, Question, Unattended};
 use crate::cli::Add;
 use crate::error::Error;
 use crate::keys::AccessKey;
-use crate::plan::{self, MfaSerial, NotASerial, Partition, PlanError};
+use crate::plan::{self, MfaSerial, Network, NotASerial, Partition, PlanError, View};
 use crate::profiles::Profiles;
 use crate::session::store::Kept;
-use crate::sts::{Address, Identity, Sts};
+use crate::sts::{Identity, Signer, Sts};
 
 use super::{Context, block_on, config_file, located, print};
 
@@ -102,21 +102,14 @@ fn prove(
     key: &AccessKey,
 ) -> Result<Identity, Error> {
     let wishes = context.wishes();
-    let profile = profiles.profile(&add.profile).or_else(|| profiles.profile("default"));
-    let (mut region, mut ca_bundle) = (wishes.region.clone(), None);
-    if let Some(profile) = &profile {
-        region = plan::region(profiles, profile, &wishes).map_err(|error| located(profiles, error))?;
-        ca_bundle = profile.value("ca_bundle").map(Into::into);
-    }
-    let own = profiles.profile(&add.profile);
-    let endpoint = plan::endpoint(own.as_ref(), &wishes).map_err(|error| located(profiles, error))?;
-    let home = serial.and_then(MfaSerial::partition).unwrap_or(Partition::Aws).home_region();
-    let address = Address {
-        region: add.region.clone().or(region).unwrap_or_else(|| home.into()),
-        endpoint,
-        ca_bundle: context.variable("AWS_CA_BUNDLE").map(Into::into).or(ca_bundle),
-    };
-    let sts = Sts::new(&address, key, context.clock.clone())?;
+    let refused = |error| located(profiles, error);
+    let own = profiles.profile(&add.profile).map(|_| View::of(profiles, &add.profile));
+    let own = own.transpose().map_err(refused)?;
+    let region = plan::region(profiles, own.as_ref(), &wishes).map_err(refused)?;
+    let region = add.region.clone().or(region);
+    let partition = serial.and_then(MfaSerial::partition);
+    let network = Network::of(own.as_ref(), region.as_deref(), partition, &wishes).map_err(refused)?;
+    let sts = Sts::new(&network, Signer::Key(key), context.clock.clone())?;
     block_on(async { Ok(sts.caller_identity().await?) })
 }
 

@@ -9,7 +9,7 @@ use super::{Context, block_on, print};
 pub(super) fn run(context: &Context, profile: Option<String>) -> Result<(), Error> {
     let profiles = context.profiles()?;
     let plan = context.plan(&profiles, &context.named(profile)?)?;
-    let authenticator = context.authenticator(&profiles, plan, "code", Duration::ZERO)?;
+    let authenticator = context.authenticator(plan, "code", Duration::ZERO)?;
     let code = block_on(authenticator.code())?;
     print(format!("{}\n", code.expose()).as_bytes())
 }

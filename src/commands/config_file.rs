@@ -52,27 +52,3 @@ fn soon() -> Instant {
     let now = Instant::now();
     now.checked_add(std::time::Duration::from_secs(5)).unwrap_or(now)
 }
-
-/// Whether a `credential_process` line calls onetap for this very profile: then it is the profile's hand-off, not a
-/// source of its keys.
-pub(super) fn is_our_line(line: &str, profile: &str) -> bool {
-    let words = line.replace(['"', '\''], "");
-    let Some((program, rest)) = words.split_once(" credential-process") else { return false };
-    let program = Path::new(program.trim()).file_stem().and_then(|name| name.to_str());
-    program == Some("onetap") && rest.trim() == profile
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_our_line;
-
-    #[test]
-    fn our_own_line_is_known() {
-        assert!(is_our_line("/usr/bin/onetap credential-process doug", "doug"));
-        assert!(is_our_line("\"/a path/onetap\" credential-process \"doug\"", "doug"));
-        assert!(is_our_line("onetap credential-process doug", "doug"));
-        assert!(!is_our_line("onetap credential-process doug", "prod"));
-        assert!(!is_our_line("/usr/bin/twotap credential-process doug", "doug"));
-        assert!(!is_our_line("aws-vault export --format=json doug", "doug"));
-    }
-}

@@ -19,8 +19,8 @@ pub(super) fn run(context: &Context, profile: Option<String>) -> Result<(), Erro
     let profiles = context.profiles()?;
     let plan = context.plan(&profiles, &context.named(profile)?)?;
     context.refuse_mock_on_aws(&plan)?;
-    let authenticator = context.authenticator(&profiles, plan, "credential-process", MIN_TTL)?;
-    let session = match authenticator.kept(context.clock.now(), MIN_TTL)? {
+    let authenticator = context.authenticator(plan, "credential-process", MIN_TTL)?;
+    let session = match authenticator.kept(context.clock.now())? {
         Some(session) => session,
         None => block_on(authenticator.session())?,
     };

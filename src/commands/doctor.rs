@@ -13,7 +13,7 @@ use crate::code::yubikey::account;
 use crate::error::Error;
 use crate::oath::answer::{Listed, Version};
 use crate::oath::{self, OathError, Selected};
-use crate::plan::{Plan, SourceName};
+use crate::plan::{Mfa, SourceName};
 
 use super::{Context, print};
 
@@ -105,7 +105,11 @@ pub(super) fn run(context: &Context, profile: Option<String>, json: bool) -> Res
     let keys: Vec<_> = places.unwrap_or_default().iter().map(|place| look(place, deadline())).collect();
     keys.iter().for_each(|key| checks.extend(token(key)));
     checks.extend(
-        plans.iter().filter(|plan| plan.codes.contains(&SourceName::YubiKey)).map(|plan| of(plan, &keys)),
+        plans
+            .iter()
+            .filter_map(|plan| Some((&plan.profile, plan.mfa.as_ref()?)))
+            .filter(|(_, mfa)| mfa.codes.contains(&SourceName::YubiKey))
+            .map(|(profile, mfa)| of(profile, mfa, &keys)),
     );
     let held = keys.iter().any(|key| matches!(key.seen, Err(OathError::Card(CardError::Busy))));
     checks.push(machine.scdaemon(held));
@@ -208,8 +212,8 @@ fn token(Key { name, seen }: &Key) -> [Check; 3] {
 }
 
 /// The account of one profile, on any key.
-fn of(plan: &Plan, keys: &[Key]) -> Check {
-    let (profile, device) = (&plan.profile, plan.mfa_serial.as_str());
+fn of(profile: &str, mfa: &Mfa, keys: &[Key]) -> Check {
+    let device = mfa.serial.as_str();
     let mut names = Vec::new();
     let mut unknown = keys.is_empty();
     for key in keys {
@@ -217,14 +221,14 @@ fn of(plan: &Plan, keys: &[Key]) -> Check {
             unknown = true;
             continue;
         };
-        let mut meant = account::meant(&plan.account, Some(device), accounts);
+        let mut meant = account::meant(&mfa.account, Some(device), accounts);
         match (meant.pop(), meant.is_empty()) {
             (Some(name), true) => {
                 return Check::ok("account", format!("profile {profile}: {name} on {}", key.name));
             }
             (Some(name), false) => {
                 meant.push(name);
-                let several = CodeError::SeveralAccounts { wanted: plan.account.clone(), fitting: meant };
+                let several = CodeError::SeveralAccounts { wanted: mfa.account.clone(), fitting: meant };
                 return Check::failed("account", several);
             }
             (None, _) => names.extend(accounts.iter().map(|account| account.id.clone())),
@@ -236,8 +240,8 @@ fn of(plan: &Plan, keys: &[Key]) -> Check {
             format!("profile {profile}: not every key could be looked into"),
         );
     }
-    let present = account::nearest(&plan.account, names);
-    let check = Check::failed("account", CodeError::NoAccount { wanted: plan.account.clone(), present });
+    let present = account::nearest(&mfa.account, names);
+    let check = Check::failed("account", CodeError::NoAccount { wanted: mfa.account.clone(), present });
     Check { fact: format!("profile {profile}: {}", check.fact), ..check }
 }
 

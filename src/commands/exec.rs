@@ -44,8 +44,8 @@ pub(super) fn run(context: &Context, profile: Option<String>, command: Vec<OsStr
     context.refuse_mock_on_aws(&plan)?;
     // Before the touch: a person who mistyped a command should not pay for it.
     let mut child = prepare(context, &plan, command)?;
-    let authenticator = context.authenticator(&profiles, plan.clone(), "exec", MIN_TTL)?;
-    let session = match authenticator.kept(context.clock.now(), MIN_TTL)? {
+    let authenticator = context.authenticator(plan.clone(), "exec", MIN_TTL)?;
+    let session = match authenticator.kept(context.clock.now())? {
         Some(session) => session,
         None => block_on(authenticator.session())?,
     };

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::keys::AccessKey;
+use crate::plan::process::calls_us;
 use crate::vault::Entry;
 
 use super::{Context, clear, config_file, print};
@@ -20,7 +21,7 @@ pub(super) fn run(context: &Context, profile: &str) -> Result<(), Error> {
     let profiles = context.profiles()?;
     let config = &profiles.files().config;
     let line = profiles.profile(profile).and_then(|found| found.value("credential_process"));
-    if line.is_some_and(|line| config_file::is_our_line(line, profile)) {
+    if line.and_then(calls_us).as_deref() == Some(profile) {
         // It would only fail from now on.
         config_file::unset(context, config, profile, &["credential_process"])?;
     }

@@ -10,11 +10,12 @@ fn planned(config: &str) -> Result<Plan, PlanError> {
 fn a_profile_with_nothing_but_an_mfa_serial_is_enough() {
     let plan =
         planned(&format!("[default]\nregion = eu-west-1\n[profile doug]\nmfa_serial = {ARN}\n")).unwrap();
-    assert_eq!(plan.account, ARN);
-    assert_eq!((plan.region.as_deref(), plan.sts_region.as_str()), (Some("eu-west-1"), "eu-west-1"));
-    assert_eq!(plan.codes, [SourceName::YubiKey, SourceName::Software]);
-    assert_eq!(plan.duration, Duration::from_secs(43_200));
-    assert_eq!(plan.endpoint, None);
+    let mfa = plan.mfa.unwrap();
+    assert_eq!((mfa.account.as_str(), mfa.owner.as_str()), (ARN, "doug"));
+    assert_eq!((plan.region.as_deref(), plan.network.sts_region.as_str()), (Some("eu-west-1"), "eu-west-1"));
+    assert_eq!(mfa.codes, [SourceName::YubiKey, SourceName::Software]);
+    assert_eq!(plan.links, [Link::MfaSession { duration: Duration::from_secs(43_200) }]);
+    assert_eq!(plan.network.endpoint, None);
 }
 
 #[test]
@@ -32,7 +33,7 @@ fn sts_is_asked_where_the_user_lives() {
         let config = format!(
             "[profile doug]\nmfa_serial = arn:{partition}:iam::123456789012:mfa/doug\nregion = {region}\n"
         );
-        assert_eq!(planned(&config).unwrap().sts_region, expected, "{config}");
+        assert_eq!(planned(&config).unwrap().network.sts_region, expected, "{config}");
     }
 }
 
@@ -41,7 +42,7 @@ fn the_regions_order_is_profile_environment_default() {
     let wishes = Wishes { region: Some("eu-west-2".into()), ..Wishes::default() };
     let with = |own: &str| {
         let config = format!("[default]\nregion = eu-west-3\n[profile doug]\nmfa_serial = {ARN}\n{own}");
-        plan(&Profiles::of_text(&config, ""), "doug", &wishes).unwrap().sts_region
+        plan(&Profiles::of_text(&config, ""), "doug", &wishes).unwrap().network.sts_region
     };
     assert_eq!(with("region = eu-west-1\n"), "eu-west-1");
     assert_eq!(with(""), "eu-west-2");
@@ -95,14 +96,17 @@ fn serials_of_every_kind() {
 
 #[test]
 fn a_hardware_device_is_typed() {
-    assert_eq!(planned("[profile doug]\nmfa_serial = GAHT12345678\n").unwrap().codes, [SourceName::Prompt]);
+    assert_eq!(
+        planned("[profile doug]\nmfa_serial = GAHT12345678\n").unwrap().mfa.unwrap().codes,
+        [SourceName::Prompt]
+    );
 }
 
 #[test]
 fn other_kinds_of_profile_and_missing_ones_say_so() {
     assert!(matches!(
-        planned("[profile doug]\nrole_arn = x\n"),
-        Err(PlanError::OtherKind { key: "role_arn", .. })
+        planned("[profile doug]\nsso_session = x\n"),
+        Err(PlanError::OtherKind { key: "sso_session", .. })
     ));
     assert!(matches!(planned("[profile doug]\nregion = eu-west-1\n"), Err(PlanError::NoMfa { .. })));
     let Err(PlanError::NoProfile { near, .. }) = planned("[profile dough]\na = b\n[profile prod]\na = b\n")
@@ -119,7 +123,11 @@ fn the_address_of_sts_in_aws_s_order() {
          [services s]\nsts =\n  endpoint_url = https://services.example\n"
     );
     let at = |wishes: &Wishes| {
-        plan(&Profiles::of_text(&config, ""), "doug", wishes).unwrap().endpoint.map(|e| e.as_str().to_owned())
+        plan(&Profiles::of_text(&config, ""), "doug", wishes)
+            .unwrap()
+            .network
+            .endpoint
+            .map(|e| e.as_str().to_owned())
     };
     let variable =
         Wishes { endpoint: Some(("AWS_ENDPOINT_URL", "http://[::1]:80".into())), ..Wishes::default() };

@@ -216,6 +216,11 @@ struct WrittenSession<'a> {
     session_token: Cow<'a, str>,
     expiration: u64,
     minted: u64,
+    /// The part of a second in `minted`: whoever asks for a new session may do so within the second of the old one.
+    #[serde(default)]
+    minted_millis: u32,
+    #[serde(default)]
+    authenticated: Option<u64>,
 }
 
 fn seconds(time: SystemTime) -> u64 {
@@ -233,13 +238,15 @@ fn text(kept: &Kept) -> Option<Zeroizing<Vec<u8>>> {
             session_token: session.session_token.expose_secret().into(),
             expiration: seconds(session.expiration),
             minted: seconds(session.minted),
+            minted_millis: session.minted.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis(),
+            authenticated: session.authenticated.map(seconds),
         })
         .collect();
     // Room for the longest text that JSON can make of them (six bytes for one), so that the buffer never grows and
     // leaves no copy behind.
     let keys = kept.access_keys.iter().map(|(profile, id)| 6 * (profile.len() + id.len()) + 8);
     let lives = sessions.iter().map(|s| {
-        6 * (s.key.len() + s.access_key_id.len() + s.secret_access_key.len() + s.session_token.len()) + 160
+        6 * (s.key.len() + s.access_key_id.len() + s.secret_access_key.len() + s.session_token.len()) + 240
     });
     let room = 64 + keys.sum::<usize>() + lives.sum::<usize>() + seal::GROWTH;
     let mut text = Zeroizing::new(Vec::with_capacity(room));
@@ -257,7 +264,8 @@ fn parse(plain: &[u8]) -> Option<Kept> {
             secret_access_key: SecretString::from(&*s.secret_access_key),
             session_token: SecretString::from(&*s.session_token),
             expiration: time(s.expiration)?,
-            minted: time(s.minted)?,
+            minted: time(s.minted)?.checked_add(Duration::from_millis(s.minted_millis.into()))?,
+            authenticated: s.authenticated.map(time).map_or(Some(None), |time| time.map(Some))?,
         };
         Some((SessionKey::from(s.key.into_owned()), session))
     };
@@ -350,6 +358,7 @@ mod tests {
             session_token: "FwoGZXIvYXdzE//EXAMPLE==".into(),
             expiration: at(end),
             minted: at(1_000),
+            authenticated: None,
         }
     }
 

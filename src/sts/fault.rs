@@ -40,6 +40,9 @@ pub enum StsError {
     /// The access key does not exist or is not active.
     #[error("AWS does not know the access key {}", .0.as_deref().unwrap_or("that is stored"))]
     DeadKey(Option<String>),
+    /// The session that signed the request is over, or AWS has revoked it.
+    #[error("AWS no longer takes the session that signs the request")]
+    Ended,
     /// The answer lacked what it must hold.
     #[error("the answer of STS is incomplete")]
     Incomplete,
@@ -101,6 +104,7 @@ fn refusal(code: &str, message: &str, skew: Option<Skew>) -> StsError {
             far(CODE_SKEW).unwrap_or(StsError::CodeRefused)
         }
         "AccessDenied" if message.contains("unable to validate MFA code") => StsError::UnknownDevice,
+        "ExpiredToken" | "ExpiredTokenException" => StsError::Ended,
         "InvalidClientTokenId" => StsError::DeadKey(None),
         "SignatureDoesNotMatch" if message.contains("expired") || message.contains("not yet current") => {
             // AWS's limit is 15 minutes; the `Date` header tells the real offset.
@@ -112,19 +116,29 @@ fn refusal(code: &str, message: &str, skew: Option<Skew>) -> StsError {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Skew {
-    ahead: bool,
-    by: Duration,
+/// This machine's clock less AWS's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skew {
+    /// Whether this machine is ahead.
+    pub ahead: bool,
+    /// By how much.
+    pub by: Duration,
 }
 
 impl Skew {
-    fn error(self) -> StsError {
+    /// The same as an error.
+    pub fn error(self) -> StsError {
         StsError::Clock { ahead: self.ahead, by: self.by }
+    }
+
+    /// AWS's time, when this clock says `time`.
+    pub fn corrected(self, time: SystemTime) -> SystemTime {
+        let moved = if self.ahead { time.checked_sub(self.by) } else { time.checked_add(self.by) };
+        moved.unwrap_or(time)
     }
 }
 
-fn skew(response: &HttpResponse, now: SystemTime) -> Option<Skew> {
+pub(super) fn skew(response: &HttpResponse, now: SystemTime) -> Option<Skew> {
     let date = DateTime::from_str(response.headers().get("date")?, Format::HttpDate).ok()?;
     let server = UNIX_EPOCH + Duration::from_secs(u64::try_from(date.secs()).ok()?);
     Some(match now.duration_since(server) {

@@ -206,9 +206,10 @@ fn a_device_of_somebody_else_s() {
 #[test]
 fn a_skewed_clock() {
     let bench = bench("");
-    bench.aws.shift_clock(3600);
+    bench.aws.shift_clock(86_400);
     let refused = bench.home.run(&["credential-process", "doug"]);
-    one_line(&refused, 8, &["clock is 3", "s behind AWS's", "timedatectl"]);
+    one_line(&refused, 8, &["clock is 86", "s behind AWS's", "timedatectl"]);
+    assert_eq!(bench.aws.count("GetSessionToken"), 1, "an offset of a day is never applied");
 }
 
 #[test]

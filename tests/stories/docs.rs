@@ -164,7 +164,7 @@ fn every_exit_code_of_the_source_stands_in_exit_codes_md() {
         .chain(main.lines())
         .filter_map(|line| line.trim().strip_suffix(';')?.split_once(": u8 = ")?.1.parse().ok())
         .collect::<BTreeSet<i32>>();
-    assert_eq!(codes.len(), 10, "{codes:?}");
+    assert_eq!(codes.len(), 11, "{codes:?}");
     let listed = table().into_keys().collect::<BTreeSet<_>>();
     assert_eq!(listed, codes.into_iter().chain([0, 126, 127]).collect());
 }
@@ -201,6 +201,7 @@ fn every_example_in_exit_codes_md_is_what_onetap_says() {
         ),
         process(&["doug", "--timeout", "5"]),
         process(&["doug", "--code", "prompt"]),
+        process(&["doug", "--min-ttl", "50000"]),
         interrupted(&home),
         home.run(&["exec", "doug", "--", "/etc/passwd"]),
         home.run(&["exec", "doug", "--", "no-such-command"]),

@@ -80,6 +80,7 @@ fn session() -> Session {
         session_token: "token".into(),
         expiration: now + Duration::from_secs(3_600),
         minted: now,
+        authenticated: None,
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use secrecy::ExposeSecret as _;
 
 use super::{YubiKey, account, bad, in_time};
-use crate::attendant::{Attendant, Notice, until_touched};
+use crate::attendant::{Attendant, NO_PROMPT, Notice, Unattended, until_touched};
 use crate::card::{Card, CardError, Place, Serial};
 use crate::code::password::{self, Remembered};
 use crate::code::{Code, CodeError, TimeStep};
-use crate::oath::{self, Applet, LockedApplet, OathError, OneTime, Selected};
+use crate::oath::{self, Applet, Calculated, LockedApplet, OathError, OneTime, Selected};
 
 /// How long a card may take before a person is told what is waited for. Without touch a code takes a few ms.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -124,6 +124,14 @@ impl Conversation<'_> {
         key: Option<Serial>,
         name: &str,
     ) -> Result<OneTime, CodeError> {
+        if !self.attendant.may_ask() {
+            // One command more, and none that would set the key blinking.
+            let all = applet.calculate_all(self.step.0)?;
+            if all.iter().any(|one| one.id == name && matches!(one.calculated, Calculated::WantsTouch { .. }))
+            {
+                return Err(Unattended::Nobody(NO_PROMPT.into()).into());
+            }
+        }
         let (account, profile) = (self.source.account.clone(), self.source.profile.clone());
         let calculated = until_touched(
             self.attendant,

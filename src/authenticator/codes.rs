@@ -1,0 +1,126 @@
+//! Codes that were never used before, from whoever can give one.
+
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_async::time::SharedTimeSource;
+
+use super::{Authenticator, finished};
+use crate::attendant::{Notice, Unattended};
+use crate::code::{Code, CodeError, TimeStep};
+use crate::error::Error;
+use crate::sts::Skew;
+use crate::turn::Turn;
+
+/// The source whose codes a person types.
+const PROMPT: &str = "prompt";
+/// How long a code may be on its way: with less than this left of a step, the next one is waited for.
+const ON_THE_WAY: Duration = Duration::from_secs(2);
+
+/// The time at which codes are computed and requests signed: this machine's, until AWS says otherwise.
+#[derive(Clone, Debug)]
+pub(super) struct Hand {
+    clock: SharedTimeSource,
+    skew: Option<Skew>,
+    /// The step of the last code, if it was computed for a wrong time: it says nothing about the right one.
+    astray: Option<TimeStep>,
+    last: Option<TimeStep>,
+}
+
+impl Hand {
+    pub(super) fn new(clock: SharedTimeSource) -> Self {
+        Self { clock, skew: None, astray: None, last: None }
+    }
+
+    /// AWS's time, as far as it is known.
+    pub(super) fn now(&self) -> SystemTime {
+        let time = self.clock.now();
+        self.skew.map_or(time, |skew| skew.corrected(time))
+    }
+
+    /// From now on by AWS's clock.
+    pub(super) fn correct(&mut self, skew: Skew) {
+        (self.skew, self.astray) = (Some(skew), self.last);
+    }
+}
+
+impl aws_smithy_async::time::TimeSource for Hand {
+    fn now(&self) -> SystemTime {
+        Self::now(self)
+    }
+}
+
+impl Authenticator {
+    /// A code that was never used, marked as used before anybody sees it.
+    pub(super) async fn next_code(&self, hand: &mut Hand, turn: &mut Turn) -> Result<Code, Error> {
+        loop {
+            let step = self.unspent_step(hand, turn).await;
+            let (code, source) = self.ask(step).await?;
+            let arrives = hand.now().checked_add(ON_THE_WAY).unwrap_or_else(|| hand.now());
+            // A typed code belongs to the step in which it was typed, however late that is.
+            if source != PROMPT && TimeStep::at(arrives) > step.next() {
+                continue; // the touch came so late that AWS would refuse the code
+            }
+            let used = step.max(TimeStep::at(hand.now()));
+            hand.last = Some(used);
+            turn.spend(used, self.attendant.as_ref());
+            return Ok(code);
+        }
+    }
+
+    async fn unspent_step(&self, hand: &Hand, turn: &Turn) -> TimeStep {
+        loop {
+            let now = hand.now();
+            let step = TimeStep::at(now);
+            let begins = match turn.spent(step).filter(|spent| Some(*spent) != hand.astray) {
+                Some(spent) if step <= spent => spent.next().begins(),
+                _ if hand.astray == Some(step) => step.next().begins(),
+                _ => {
+                    let left = step.next().begins().duration_since(now).unwrap_or_default();
+                    if left > ON_THE_WAY {
+                        self.attendant.notice(Notice::StepWait { left: 0 });
+                        return step;
+                    }
+                    tokio::time::sleep(left).await; // too short to be worth a word
+                    continue;
+                }
+            };
+            let wait = begins.duration_since(now).unwrap_or_default();
+            self.attendant.notice(Notice::StepWait { left: wait.as_secs().saturating_add(1) });
+            tokio::time::sleep(wait.min(Duration::from_secs(1))).await;
+        }
+    }
+
+    /// Asks one source after the other and names the one that answered; falling back is said aloud.
+    async fn ask(&self, step: TimeStep) -> Result<(Code, &'static str), Error> {
+        let mut absent: Option<(&'static str, CodeError)> = None;
+        for source in &self.sources {
+            let fell_back = absent.as_ref().map(|(from, error)| Notice::FellBack {
+                from,
+                to: source.name(),
+                why: error.to_string(),
+            });
+            // A person must know before the question; where nobody is asked, only a source that serves is worth a word.
+            let (before, after) = if source.name() == PROMPT { (fell_back, None) } else { (None, fell_back) };
+            before.into_iter().for_each(|notice| self.attendant.notice(notice));
+            let (asked, attendant, deadline) = (source.clone(), self.attendant.clone(), self.deadline);
+            let answer =
+                tokio::task::spawn_blocking(move || asked.code(step, deadline, attendant.as_ref())).await;
+            match finished(answer)? {
+                Ok(code) => {
+                    after.into_iter().for_each(|notice| self.attendant.notice(notice));
+                    return Ok((code, source.name()));
+                }
+                // The first absence is the one that the person can mend; later ones are only stand-ins.
+                Err(error) if error.is_absence() => {
+                    absent.get_or_insert((source.name(), error));
+                }
+                Err(CodeError::Unattended(Unattended::Interrupted)) => return Err(Error::Interrupted),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match absent {
+            Some((_, error)) => Err(error.into()),
+            None => Err(Error::Usage("no source of codes is named".into())),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The next action for each leaf error.
+
+use crate::attendant::{NO_PROMPT, Unattended};
+use crate::card::CardError;
+use crate::code::CodeError;
+use crate::oath::OathError;
+use crate::plan::PlanError;
+use crate::sts::StsError;
+use crate::vault::VaultError;
+
+pub(super) fn code_hint(error: &CodeError) -> Option<String> {
+    Some(match error {
+        CodeError::BadAccount { .. } => "set onetap_account to the account that AWS's QR code made".into(),
+        CodeError::Card(error) => return card_hint(error),
+        CodeError::NoAccount { present, .. } => match present.first() {
+            Some(nearest) => {
+                format!("if it has another name, put `onetap_account = {nearest}` into the profile")
+            }
+            None => "add the MFA device to this key, or plug in the key that holds it".into(),
+        },
+        CodeError::NoSeed { profile } => format!("run `onetap seed add {profile}`"),
+        CodeError::NotACode => "type the six digits that the device shows".into(),
+        CodeError::SeveralAccounts { fitting, .. } => match fitting.first() {
+            Some(first) => format!("put the right one into the profile, such as `onetap_account = {first}`"),
+            None => return None,
+        },
+        CodeError::SeedUnusable { profile, .. } => format!("run `onetap seed add {profile}` again"),
+        CodeError::TouchTimedOut => "run the command again and touch the key while it blinks".into(),
+        CodeError::Unattended(Unattended::Nobody(why)) => nobody_hint(why),
+        CodeError::Unattended(Unattended::TimedOut) => "run the command again".into(),
+        CodeError::Vault(error) => return vault_hint(error),
+        CodeError::Oath(OathError::Full) => "remove one: `onetap token delete NAME`".into(),
+        CodeError::Oath(OathError::TooOld(_, "touch")) => "add --no-touch to store it without".into(),
+        CodeError::Oath(OathError::NoApplet) => "enable it: `ykman config usb --enable OATH`".into(),
+        CodeError::Oath(OathError::WrongPassword) => {
+            "type the password that was set for the OATH application".into()
+        }
+        CodeError::Foreign(_) | CodeError::Unattended(Unattended::Interrupted) | CodeError::Oath(_) => {
+            return None;
+        }
+    })
+}
+
+pub(super) fn card_hint(error: &CardError) -> Option<String> {
+    Some(match error {
+        CardError::Busy | CardError::Reset => {
+            "close Yubico Authenticator; if GnuPG holds the key, run `gpgconf --kill scdaemon`, or put `pcsc-shared` \
+             into ~/.gnupg/scdaemon.conf"
+                .into()
+        }
+        CardError::NoReader | CardError::NoToken { .. } => "plug it in and run the command again".into(),
+        CardError::NoService if cfg!(target_os = "linux") => {
+            "start it: `sudo systemctl start pcscd.socket` (Debian: `sudo apt-get install pcscd`)".into()
+        }
+        CardError::NotAllowed => {
+            "allow the polkit actions org.debian.pcsc-lite.access_pcsc and org.debian.pcsc-lite.access_card".into()
+        }
+        CardError::Removed => "plug it in again and leave it in until the code was read".into(),
+        CardError::TimedOut => "run the command again and touch the key while it blinks".into(),
+        _ => return None,
+    })
+}
+
+pub(super) fn plan_hint(error: &PlanError) -> Option<String> {
+    Some(match error {
+        PlanError::Fido { .. } => {
+            "a user may have eight devices: add a virtual one to the same YubiKey (IAM console, Security credentials, \
+             Assign MFA device, Authenticator app), keep its account with `ykman oath accounts uri --touch URI`, and set \
+             mfa_serial to its arn:aws:iam::ACCOUNT:mfa/NAME"
+                .into()
+        }
+        PlanError::NoMfa { profile } => {
+            format!("put `mfa_serial = arn:aws:iam::ACCOUNT:mfa/NAME` into [profile {profile}]")
+        }
+        PlanError::NoProfile { name, .. } => format!("run `onetap add {name}` to make it"),
+        PlanError::NoSource { .. } => {
+            "name the profile that owns the access key in source_profile (it may be this one)".into()
+        }
+        PlanError::OtherKind { profile, .. } => format!(
+            "the AWS CLI does that; to assume a role from there, give a profile of its own `credential_process = aws \
+             configure export-credentials --profile {profile} --format process`, and name that one in source_profile"
+        ),
+        PlanError::BadValue { .. } | PlanError::BadVariable { .. } | PlanError::Cycle { .. } => return None,
+    })
+}
+
+pub(super) fn sts_hint(error: &StsError) -> Option<String> {
+    Some(match error {
+        StsError::Clock { .. } if cfg!(target_os = "linux") => {
+            "set the clock: `sudo timedatectl set-ntp true`".into()
+        }
+        StsError::Clock { .. } => "set the clock".into(),
+        StsError::CodeRefused => {
+            "check that mfa_serial and onetap_account name the same device, and that its seed is the newest"
+                .into()
+        }
+        StsError::DeadKey(_) => {
+            "check in the IAM console that it is active, and store the right one with `onetap add`".into()
+        }
+        StsError::Network(_) | StsError::TryAgain(_) | StsError::Incomplete => {
+            "check the connection and the proxy, and run the command again".into()
+        }
+        StsError::UnknownDevice => {
+            "check mfa_serial against `aws iam list-mfa-devices`, and that the access key is the same user's"
+                .into()
+        }
+        StsError::WrongSecret => "store the key again with `onetap add`".into(),
+        StsError::Ended => "run the command again".into(),
+        StsError::CaBundle { .. } | StsError::Refused { .. } | StsError::Tls(_) => return None,
+    })
+}
+
+pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
+    Some(match error {
+        VaultError::Locked(_) => "unlock it and run the command again".into(),
+        VaultError::NoKeychain(_) => {
+            "start one (on Linux a Secret Service such as gnome-keyring), or keep secrets in an encrypted file with \
+             --vault file"
+                .into()
+        }
+        VaultError::OpenToOthers { place } => format!("run `chmod 600 {place}`"),
+        VaultError::TimedOut => "look for its unlock window, and run the command again".into(),
+        VaultError::WrongPassphrase { .. } => "run the command again with the right one".into(),
+        VaultError::Unattended(Unattended::Nobody(why)) if why == NO_PROMPT => nobody_hint(why),
+        VaultError::Unattended(Unattended::Nobody(_)) => {
+            "run it in a terminal, or name a file with the passphrase in ONETAP_VAULT_PASSPHRASE_FILE".into()
+        }
+        VaultError::Damaged { .. } | VaultError::Other(_) | VaultError::Unattended(_) => return None,
+    })
+}
+
+pub(super) fn nobody_hint(why: &str) -> String {
+    if why == NO_PROMPT { "run it without" } else { "run it in a terminal" }.into()
+}

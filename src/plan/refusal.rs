@@ -1,0 +1,91 @@
+//! Why there is no plan, as facts.
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A value in a profile.
+    #[error("{key} = {value} in profile {profile:?}: {reason}")]
+    BadValue {
+        /// The profile that holds the value.
+        profile: String,
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A value in the environment.
+    #[error("{variable} = {value}: {reason}")]
+    BadVariable {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Profiles that lead back to themselves.
+    #[error("{key} goes round in a circle: {}", .profiles.join(" -> "))]
+    Cycle {
+        /// The profiles on the way; the last one is also an earlier one.
+        profiles: Vec<String>,
+        /// The key that closes the circle.
+        key: &'static str,
+    },
+    /// The profile's MFA device is a FIDO key.
+    #[error(
+        "mfa_serial in profile {profile:?}: {serial} is a FIDO security key, and STS takes only six-digit codes"
+    )]
+    Fido {
+        /// The profile.
+        profile: String,
+        /// The device.
+        serial: String,
+    },
+    /// The profile names no MFA device.
+    #[error("the profile {profile:?} has no mfa_serial")]
+    NoMfa {
+        /// The profile.
+        profile: String,
+    },
+    /// There is no such profile.
+    #[error("there is no profile {name:?}{}", did_you_mean(.near))]
+    NoProfile {
+        /// The name that was asked for.
+        name: String,
+        /// Names that are like it.
+        near: Vec<String>,
+    },
+    /// A role that nobody is said to assume.
+    #[error("the profile {profile:?} has role_arn, and nothing says whose credentials assume the role")]
+    NoSource {
+        /// The profile.
+        profile: String,
+    },
+    /// A kind of profile that gets its credentials in another way.
+    #[error("the profile {profile:?} has {key}, which onetap does not carry out")]
+    OtherKind {
+        /// The profile.
+        profile: String,
+        /// The key that makes it another kind.
+        key: &'static str,
+    },
+}
+
+fn did_you_mean(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
+}
+
+impl PlanError {
+    /// The profile and key at fault, for naming the file and the line.
+    pub fn place(&self) -> Option<(&str, &'static str)> {
+        match self {
+            Self::BadValue { profile, key, .. } | Self::OtherKind { profile, key } => Some((profile, key)),
+            Self::Cycle { profiles, key } => Some((profiles.iter().rev().nth(1)?, key)),
+            Self::Fido { profile, .. } => Some((profile, "mfa_serial")),
+            Self::NoSource { profile } => Some((profile, "role_arn")),
+            Self::BadVariable { .. } | Self::NoMfa { .. } | Self::NoProfile { .. } => None,
+        }
+    }
+}
