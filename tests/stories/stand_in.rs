@@ -5,7 +5,7 @@ use aws_sdk_sts::Client;
 use aws_sdk_sts::config::retry::RetryConfig;
 use aws_sdk_sts::config::{BehaviorVersion, Config, Region};
 use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
-use onetap_support::aws::{Aws, Fault, User, World};
+use onetap_support::aws::{Aws, Fault, Role, User, World, policy};
 
 fn client(aws: &Aws, key: &str, secret: &str, token: Option<&str>) -> Client {
     let config = Config::builder()
@@ -54,4 +54,50 @@ fn the_rust_sdk_gets_a_session_and_reads_every_refusal() {
         assert!(skewed.raw_response().unwrap().headers().get("date").is_some());
     });
     assert_eq!((aws.count("GetSessionToken"), aws.count("GetCallerIdentity")), (2, 3));
+}
+
+#[test]
+fn the_rust_sdk_assumes_a_role_with_tags_and_a_code_and_reads_the_limits_of_chaining() {
+    let doug = User::doug();
+    let serial = doug.devices[0].serial.clone();
+    let admin = Role::named("admin").trust(policy::trust_with_mfa(&doug.arn()));
+    let longest = std::time::Duration::from_secs(43_200);
+    let next = Role::named("next").trust(policy::trust(&admin.arn())).max_session(longest);
+    let (admin_arn, next_arn) = (admin.arn(), next.arn());
+    let aws = Aws::start(World::of(doug.clone()).role(admin).role(next));
+    run(async {
+        let keys = client(&aws, &doug.access_key_id, &doug.secret_access_key, None);
+        let tag = |key, value| aws_sdk_sts::types::Tag::builder().key(key).value(value).build().unwrap();
+        let ask = || {
+            keys.assume_role()
+                .role_arn(&admin_arn)
+                .role_session_name("story")
+                .tags(tag("team", "red"))
+                .tags(tag("cost", "low"))
+                .transitive_tag_keys("team")
+                .source_identity("doug")
+        };
+        let refused = ask().send().await.unwrap_err();
+        let message = format!(
+            "User: {} is not authorized to perform: sts:AssumeRole on resource: {admin_arn}",
+            doug.arn()
+        );
+        assert_eq!((refused.code(), refused.message()), (Some("AccessDenied"), Some(message.as_str())));
+        let code = aws.code(&serial, 0).unwrap();
+        let made = ask().serial_number(&serial).token_code(code).send().await.unwrap();
+        assert_eq!(made.source_identity(), Some("doug"));
+        let user = made.assumed_role_user().unwrap();
+        assert_eq!(user.arn(), "arn:aws:sts::123456789012:assumed-role/admin/story");
+        let made = made.credentials().unwrap();
+        let role = client(&aws, made.access_key_id(), made.secret_access_key(), Some(made.session_token()));
+        let chained = role.assume_role().role_arn(&next_arn).role_session_name("story");
+        let refused = chained.clone().duration_seconds(7200).send().await.unwrap_err();
+        assert_eq!(refused.code(), Some("ValidationError"));
+        let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
+        assert_eq!(refused.message(), Some(message));
+        assert!(chained.send().await.unwrap().credentials().is_some());
+    });
+    let seen = aws.requests();
+    let touched: Vec<_> = seen.iter().map(|seen| (seen.code_given, seen.outcome.as_str())).collect();
+    assert_eq!(touched, [(false, "AccessDenied"), (true, "ok"), (false, "ValidationError"), (false, "ok")]);
 }

@@ -1,7 +1,7 @@
 //! A strict stand-in for AWS: STS and a little of EC2, behind real signatures, one-time codes and policies.
 //!
 //! Knows nothing about onetap. Where AWS and the stand-in differ, the stand-in is stricter: unknown parameters,
-//! policy elements and variables are refused. AssumeRole and IAM's own calls are not played.
+//! policy elements and variables are refused. IAM's own calls are not played.
 //! Source: the API references of STS and EC2, the IAM User Guide, and messages as AWS sends them.
 //!
 //! ```
@@ -10,6 +10,33 @@
 //! let aws = Aws::start(World::of(User::doug().policy(policy::stop_only_with_mfa())));
 //! assert!(aws.endpoint().starts_with("http://127.0.0.1:"));
 //! assert_eq!(aws.count("GetSessionToken"), 0);
+//! ```
+//!
+//! Roles say in their trust policy who may assume them; the documents come from [`policy`]:
+//!
+//! ```
+//! use std::time::Duration;
+//! use onetap_support::aws::{Aws, Role, User, World, policy};
+//!
+//! let doug = User::doug();
+//! let admin = Role::named("admin")
+//!     .trust(policy::trust_with_mfa(&doug.arn()))
+//!     .max_session(Duration::from_secs(43_200))
+//!     .policy(policy::everything());
+//! assert_eq!(admin.arn(), "arn:aws:iam::123456789012:role/admin");
+//! // The next of a chain, with an external id.
+//! let condition = serde_json::json!({ "StringEquals": { "sts:ExternalId": "42" } });
+//! let next = Role::named("next").trust(policy::trust_when(&admin.arn(), condition));
+//! let aws = Aws::start(World::of(doug).role(admin).role(next));
+//!
+//! // What was asked: touches are requests with a code, sessions are told by their key id.
+//! let touches = aws.requests().iter().filter(|seen| seen.code_given).count();
+//! let roles = aws.requests().iter().filter(|seen| seen.role_arn.as_deref() == Some("...")).count();
+//! assert_eq!((touches, roles), (0, 0));
+//!
+//! aws.shift_clock(-20); // the server's clock, its `Date` and its codes
+//! aws.shorten_sessions(Duration::from_secs(60));
+//! aws.revoke_sessions_of("doug"); // InvalidClientTokenId; `end_sessions`: ExpiredToken
 //! ```
 #![deny(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
@@ -23,6 +50,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 mod call;
+mod caller;
 mod clock;
 mod ec2;
 mod http;
@@ -30,6 +58,7 @@ pub mod iam;
 pub mod policy;
 mod refusal;
 mod server;
+mod session;
 mod signature;
 mod state;
 mod sts;
@@ -38,7 +67,7 @@ mod totp;
 mod world;
 mod xml;
 
-pub use world::{ACCOUNT, Device, INSTANCE, User, World};
+pub use world::{ACCOUNT, Device, INSTANCE, Role, User, WebIdentity, World};
 
 use server::{Server, Watch};
 use state::State;
@@ -83,13 +112,23 @@ pub struct Seen {
     pub access_key_id: String,
     /// The region in the signature's scope.
     pub region: String,
-    /// GetSessionToken's `SerialNumber`.
+    /// The ARN of who signed it, once that was believed.
+    pub caller: Option<String>,
+    /// GetSessionToken's and AssumeRole's `SerialNumber`.
     pub serial: Option<String>,
-    /// GetSessionToken's `DurationSeconds`, as it was written.
+    /// `DurationSeconds`, as it was written.
     pub duration: Option<String>,
+    /// The role that was to be assumed.
+    pub role_arn: Option<String>,
+    /// `RoleSessionName`.
+    pub role_session_name: Option<String>,
+    /// Whether a `TokenCode` came, right or wrong.
+    pub code_given: bool,
     /// The time step of the code (Unix seconds / 30), also of one that was used before; `None` for a code that the
     /// device does not show in this step or in one of its neighbours.
     pub code_step: Option<u64>,
+    /// The access key id of the session that was handed out.
+    pub issued: Option<String>,
     /// `ok`, or AWS's error code; a planned fault is told behind it.
     pub outcome: String,
     /// The HTTP status of the answer.
@@ -103,6 +142,9 @@ impl Seen {
             action: action.into(),
             serial: value("SerialNumber"),
             duration: value("DurationSeconds"),
+            role_arn: value("RoleArn"),
+            role_session_name: value("RoleSessionName"),
+            code_given: value("TokenCode").is_some(),
             ..Self::default()
         }
     }
@@ -122,6 +164,14 @@ pub enum Unfit {
     /// The port or the certificates could not be had.
     #[error("the stand-in cannot listen: {0}")]
     Listen(#[from] io::Error),
+    /// A role's policy that the stand-in does not understand completely.
+    #[error("role {role}: {error}")]
+    Role {
+        /// The role.
+        role: String,
+        /// What is wrong with the policy.
+        error: iam::Unreadable,
+    },
     /// A policy that the stand-in does not understand completely.
     #[error("user {user}: {error}")]
     Policy {
@@ -193,7 +243,22 @@ impl Aws {
 
     /// Ends every session that was made so far, whatever its `Expiration` said.
     pub fn end_sessions(&self) {
-        self.server.shared.state().end_sessions();
+        self.server.shared.state().sessions.end(|_| true);
+    }
+
+    /// Ends one session, by its access key id (`Seen::issued`), whatever its `Expiration` said: `ExpiredToken`.
+    pub fn end_session(&self, access_key_id: &str) {
+        self.server.shared.state().sessions.end(|kept| kept.access_key_id == access_key_id);
+    }
+
+    /// Revokes one session, by its access key id: it is unknown from now on, `InvalidClientTokenId`.
+    pub fn revoke_session(&self, access_key_id: &str) {
+        self.server.shared.state().sessions.forget(|kept| kept.access_key_id == access_key_id);
+    }
+
+    /// Revokes every session that GetSessionToken made for this user, or AssumeRole of this role: by name.
+    pub fn revoke_sessions_of(&self, name: &str) {
+        self.server.shared.state().revoke_sessions_of(name);
     }
 
     /// Plans a fault for the next request of this action that has none planned before it.

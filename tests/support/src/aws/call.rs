@@ -1,11 +1,15 @@
 //! One request, from its parameters to its answer.
 
+use super::caller::Caller;
 use super::http::{Reply, Request};
 use super::refusal::Refusal;
 use super::signature::Claim;
-use super::state::{Caller, State};
+use super::state::State;
 use super::xml::Service;
 use super::{Fault, Seen, clock, ec2, sts, world};
+
+/// Members that a list of pairs may have: more than any action takes.
+const MOST_MEMBERS: usize = 1000;
 
 /// An authenticated request.
 pub(crate) struct Call {
@@ -21,16 +25,29 @@ impl Call {
         value(&self.parameters, name)
     }
 
-    /// The values of a numbered list: `InstanceId.1`, `InstanceId.2`, ...
+    /// The values of a numbered list: `InstanceId.1`, `InstanceId.2`, ...; `TagKeys.member.1` is one of `TagKeys.member`.
     pub(crate) fn list(&self, name: &str) -> Vec<&str> {
         let numbered = |known: &str| stem(known) == name && known != name;
         self.parameters.iter().filter(|(known, _)| numbered(known)).map(|(_, value)| value.as_str()).collect()
     }
 
+    /// The pairs of a numbered list: `Tags.member.1.Key` and `Tags.member.1.Value` of `Tags.member`.
+    pub(crate) fn pairs(&self, name: &str, left: &str, right: &str) -> Vec<(&str, &str)> {
+        let mut pairs = Vec::new();
+        for number in 1..=MOST_MEMBERS {
+            let member = |part| self.parameter(&format!("{name}.{number}.{part}"));
+            match (member(left), member(right)) {
+                (None, None) => break,
+                (key, value) => pairs.push((key.unwrap_or_default(), value.unwrap_or_default())),
+            }
+        }
+        pairs
+    }
+
     /// Refuses parameters that the action does not have: a strict server finds misspellings.
     pub(crate) fn takes(&self, known: &[&str]) -> Result<(), Refusal> {
         let common = |name: &str| matches!(name, "Action" | "Version");
-        let unknown = |name: &&(String, String)| !common(&name.0) && !known.contains(&stem(&name.0));
+        let unknown = |name: &&(String, String)| !common(&name.0) && !known.contains(&stem(&name.0).as_str());
         match self.parameters.iter().find(unknown) {
             Some((name, _)) => Err(Refusal::UnknownParameter(name.clone())),
             None => Ok(()),
@@ -38,15 +55,13 @@ impl Call {
     }
 }
 
-/// A parameter's name without its number.
-fn stem(name: &str) -> &str {
-    match name.rsplit_once('.') {
-        Some((stem, number)) if number.bytes().all(|digit| digit.is_ascii_digit()) => stem,
-        _ => name,
-    }
+/// A parameter's name without its numbers.
+fn stem(name: &str) -> String {
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit());
+    name.split('.').filter(|part| !is_number(part)).collect::<Vec<_>>().join(".")
 }
 
-fn value<'p>(parameters: &'p [(String, String)], name: &str) -> Option<&'p str> {
+pub(crate) fn value<'p>(parameters: &'p [(String, String)], name: &str) -> Option<&'p str> {
     parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
@@ -73,6 +88,9 @@ pub(crate) fn answer(request: &Request, state: &mut State) -> Answered {
         // Throttling comes before the work: no code is used up.
         (_, Some(Fault::Throttle)) => Err(Refusal::Throttled),
         (None, _) => Err(Refusal::InvalidAction { action: action.into(), version: version.into() }),
+        (Some(Service::Sts), _) if action == sts::web::ACTION => {
+            sts::web::assume_role(&parameters, &mut seen, now, state)
+        }
         (Some(service), _) => carry_out(request, &parameters, service, &mut seen, now, state),
     };
     let (status, outcome, body) = match outcome {
@@ -108,11 +126,13 @@ fn carry_out(
     seen.access_key_id.clone_from(&claim.access_key_id);
     seen.region.clone_from(&claim.region);
     let caller = state.caller(request, &claim, service, now)?;
+    seen.caller = Some(caller.arn());
     let call = Call { caller, now, region: claim.region, parameters: parameters.to_vec() };
     match (service, seen.action.as_str()) {
         (Service::Ec2, "DescribeInstances") => ec2::describe_instances(&call, state),
         (Service::Ec2, "StopInstances") => ec2::stop_instances(&call, state),
-        (Service::Sts, "GetCallerIdentity") => sts::caller_identity(&call, state),
+        (Service::Sts, "AssumeRole") => sts::role::assume_role(&call, seen, state),
+        (Service::Sts, "GetCallerIdentity") => sts::caller_identity(&call),
         (Service::Sts, "GetSessionToken") => sts::session_token(&call, seen, state),
         (_, action) => {
             let version = call.parameter("Version").unwrap_or_default().into();

@@ -9,45 +9,15 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 mod condition;
+mod key;
 mod pattern;
+mod trust;
 
 use condition::Condition;
 use pattern::{Case, Pattern, Syntax};
 
-/// A key that conditions and variables can name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
-    /// `aws:CurrentTime`, as `2026-01-31T12:00:00Z`.
-    CurrentTime,
-    /// `aws:MultiFactorAuthAge`: whole seconds since the code was given; only in a session made with one.
-    MultiFactorAuthAge,
-    /// `aws:MultiFactorAuthPresent`: absent for long-term keys, "true" or "false" in a session.
-    MultiFactorAuthPresent,
-    /// `aws:TokenIssueTime`: only in a session.
-    TokenIssueTime,
-    /// `aws:userid`.
-    UserId,
-    /// `aws:username`: absent for the root user.
-    UserName,
-}
-
-impl Key {
-    const ALL: [(&'static str, Self); 6] = [
-        ("aws:currenttime", Self::CurrentTime),
-        ("aws:multifactorauthage", Self::MultiFactorAuthAge),
-        ("aws:multifactorauthpresent", Self::MultiFactorAuthPresent),
-        ("aws:tokenissuetime", Self::TokenIssueTime),
-        ("aws:userid", Self::UserId),
-        ("aws:username", Self::UserName),
-    ];
-
-    /// Reads a key's name, in upper or lower case as IAM does.
-    fn read(name: &str) -> Result<Self, String> {
-        let wanted = name.to_ascii_lowercase();
-        let found = Self::ALL.iter().find(|(known, _)| *known == wanted);
-        found.map(|(_, key)| *key).ok_or_else(|| format!("unknown condition key {name:?}"))
-    }
-}
+pub use key::Key;
+pub(crate) use trust::{Trusted, Who};
 
 /// What is known about a request; a key that is not there is absent, which is not "false".
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,8 +32,8 @@ impl Context {
     }
 
     /// A key's value, if it has one.
-    pub(crate) fn fact(&self, key: Key) -> Option<&str> {
-        self.0.get(&key).map(String::as_str)
+    pub(crate) fn fact(&self, key: &Key) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
     }
 }
 
@@ -74,6 +44,8 @@ pub struct Policy(Vec<Statement>);
 #[derive(Clone, Debug)]
 struct Statement {
     effect: Effect,
+    /// Who is meant; empty in a policy that belongs to a user or role.
+    principals: Vec<trust::Principal>,
     actions: Reach,
     resources: Reach,
     conditions: Vec<Condition>,
@@ -163,10 +135,13 @@ pub fn evaluate(
 impl Policy {
     /// Reads an identity-based policy document.
     pub fn load(document: &Value) -> Result<Self, Unreadable> {
-        Self::read(document).map_err(Unreadable)
+        Self::read(document, Statement::read).map_err(Unreadable)
     }
 
-    fn read(document: &Value) -> Result<Self, String> {
+    fn read(
+        document: &Value,
+        statement: fn(&Value, bool) -> Result<Statement, String>,
+    ) -> Result<Self, String> {
         let fields = document.as_object().ok_or("it is not an object")?;
         only(fields, &["Id", "Statement", "Version"])?;
         let variables = match fields.get("Version").map(Value::as_str) {
@@ -179,11 +154,12 @@ impl Policy {
         if statements.is_empty() {
             return Err("it has no Statement".into());
         }
-        statements
-            .into_iter()
-            .map(|value| Statement::read(value, variables))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        statements.into_iter().map(|value| statement(value, variables)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether a statement denies the action.
+    pub(crate) fn denies(&self, action: &str, resource: &str, context: &Context) -> bool {
+        self.says(Effect::Deny, action, resource, context)
     }
 
     fn says(&self, effect: Effect, action: &str, resource: &str, context: &Context) -> bool {
@@ -201,21 +177,32 @@ impl Statement {
         let fields = value.as_object().ok_or("a Statement is not an object")?;
         // A Principal has no place in an identity-based policy, and is refused with the other unknown words.
         only(fields, &["Action", "Condition", "Effect", "NotAction", "NotResource", "Resource", "Sid"])?;
-        let effect = match fields.get("Effect").and_then(Value::as_str) {
-            Some("Allow") => Effect::Allow,
-            Some("Deny") => Effect::Deny,
-            _ => return Err("an Effect is neither Allow nor Deny".into()),
-        };
+        let effect = Effect::read(fields)?;
         let actions = Reach::read(fields, "Action", "NotAction", variables)?;
         let resources = Reach::read(fields, "Resource", "NotResource", variables)?;
-        let mut conditions = Vec::new();
-        if let Some(blocks) = fields.get("Condition") {
-            for (operator, block) in blocks.as_object().ok_or("a Condition is not an object")? {
-                conditions.extend(Condition::read_block(operator, block, variables)?);
-            }
-        }
-        Ok(Self { effect, actions, resources, conditions })
+        let conditions = conditions(fields, variables)?;
+        Ok(Self { effect, principals: Vec::new(), actions, resources, conditions })
     }
+}
+
+impl Effect {
+    fn read(fields: &Map<String, Value>) -> Result<Self, String> {
+        match fields.get("Effect").and_then(Value::as_str) {
+            Some("Allow") => Ok(Self::Allow),
+            Some("Deny") => Ok(Self::Deny),
+            _ => Err("an Effect is neither Allow nor Deny".into()),
+        }
+    }
+}
+
+fn conditions(fields: &Map<String, Value>, variables: bool) -> Result<Vec<Condition>, String> {
+    let mut conditions = Vec::new();
+    if let Some(blocks) = fields.get("Condition") {
+        for (operator, block) in blocks.as_object().ok_or("a Condition is not an object")? {
+            conditions.extend(Condition::read_block(operator, block, variables)?);
+        }
+    }
+    Ok(conditions)
 }
 
 impl Reach {

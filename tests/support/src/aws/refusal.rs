@@ -26,9 +26,11 @@ pub(crate) enum Refusal {
     Internal(String),
     /// EC2 does not know the instance.
     InvalidInstance(String),
+    /// Parameters that contradict each other.
+    InvalidParameter(String),
     /// The request carries no `Authorization` at all.
     NoAuthentication,
-    /// IAM decided against it, as the message says.
+    /// IAM decided against it: "User: ... is not authorized to perform ...".
     NotAuthorized(String),
     /// STS is switched off in that region, for that account.
     RegionOff(String),
@@ -40,6 +42,10 @@ pub(crate) enum Refusal {
     UnknownParameter(String),
     /// A parameter does not keep its limits.
     Validation(String),
+    /// A web identity token that is no token, or that no known provider made.
+    WebToken(String),
+    /// A web identity token whose time is over.
+    WebTokenEnded,
     /// The signature was made for another service, region or day.
     WrongScope(String),
     /// The signature is another than the one that the secret gives.
@@ -63,6 +69,27 @@ impl Refusal {
     pub(crate) const FROM_A_SESSION: Self =
         Self::AccessDenied("Cannot call GetSessionToken with session credentials");
 
+    /// The root user has no roles.
+    pub(crate) const ROOT_ASSUMES_NOTHING: Self =
+        Self::AccessDenied("Roles may not be assumed by root accounts.");
+    /// A role that does not trust the token's provider or subject.
+    pub(crate) const WEB_UNTRUSTED: Self =
+        Self::AccessDenied("Not authorized to perform sts:AssumeRoleWithWebIdentity");
+
+    /// A role that there is not, or whose trust policy does not let the caller in: AWS does not tell which.
+    pub(crate) fn untrusted(caller: &str, action: &str, role: &str) -> Self {
+        Self::NotAuthorized(format!(
+            "User: {caller} is not authorized to perform: {action} on resource: {role}"
+        ))
+    }
+
+    /// IAM's sentence, with its reason at the end.
+    pub(crate) fn not_authorized(caller: &str, action: &str, resource: &str, why: &str) -> Self {
+        Self::NotAuthorized(format!(
+            "User: {caller} is not authorized to perform: {action} on resource: {resource} {why}"
+        ))
+    }
+
     /// HTTP status, error code and message, in the words of `service`.
     pub(crate) fn told(&self, service: Service) -> (u16, &'static str, String) {
         match service {
@@ -76,6 +103,10 @@ impl Refusal {
             Self::Clock(_) | Self::Ended => (400, "RequestExpired", "Request has expired.".into()),
             Self::InvalidAction { action, .. } => {
                 (400, "InvalidAction", format!("The action {action} is not valid for this web service."))
+            }
+            Self::NotAuthorized(sentence) => {
+                let message = format!("You are not authorized to perform this operation. {sentence}");
+                (403, "UnauthorizedOperation", message)
             }
             Self::Throttled => (503, "RequestLimitExceeded", "Request limit exceeded.".into()),
             Self::UnknownKey | Self::WrongScope(_) | Self::WrongSignature => {
@@ -102,10 +133,11 @@ impl Refusal {
             Self::InvalidInstance(id) => {
                 (400, "InvalidInstanceID.NotFound", format!("The instance ID '{id}' does not exist"))
             }
+            Self::InvalidParameter(message) => (400, "InvalidParameterValue", message.clone()),
             Self::NoAuthentication => {
                 (403, "MissingAuthenticationToken", "Request is missing Authentication Token".into())
             }
-            Self::NotAuthorized(message) => (403, "UnauthorizedOperation", message.clone()),
+            Self::NotAuthorized(message) => (403, "AccessDenied", message.clone()),
             Self::RegionOff(account) => (
                 403,
                 "RegionDisabledException",
@@ -124,6 +156,10 @@ impl Refusal {
                 (400, "UnknownParameter", format!("The parameter {name} is not recognized"))
             }
             Self::Validation(message) => (400, "ValidationError", message.clone()),
+            Self::WebToken(message) => (400, "InvalidIdentityToken", message.clone()),
+            Self::WebTokenEnded => {
+                (400, "ExpiredTokenException", "Token expired: it was renewed too late".into())
+            }
             Self::WrongSignature => (
                 403,
                 "SignatureDoesNotMatch",

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::caller::{Caller, Part, Person, Principal, SessionFacts};
 use super::http::Request;
-use super::iam::{self, Context, Key, Policy, Verdict};
+use super::iam::{self, Context, Policy, Verdict};
 use super::refusal::Refusal;
+use super::session::{Granted, Owner, Sessions};
 use super::signature::Claim;
 use super::totp::{Codes, PERIOD};
-use super::world::{self, Device, User, World};
+use super::world::{self, Device, WebIdentity, World};
 use super::xml::Service;
 use super::{Fault, Seen, Unfit, clock};
 
@@ -27,19 +29,11 @@ pub(crate) struct State {
     pub(crate) cap: Option<Duration>,
     disabled_regions: Vec<String>,
     people: Vec<Arc<Person>>,
-    sessions: Vec<Kept>,
+    pub(crate) parts: Vec<Arc<Part>>,
+    pub(crate) sessions: Sessions,
+    pub(crate) web_identities: Vec<WebIdentity>,
     /// The last used step of each device.
     used: BTreeMap<String, i64>,
-}
-
-/// A user whose policies were understood.
-#[derive(Debug)]
-pub(crate) struct Person {
-    pub(crate) user: User,
-    pub(crate) user_id: String,
-    pub(crate) arn: String,
-    policies: Vec<Policy>,
-    boundary: Option<Policy>,
 }
 
 /// An EC2 instance.
@@ -49,47 +43,10 @@ pub(crate) struct Instance {
     pub(crate) stopping: bool,
 }
 
-struct Kept {
-    access_key_id: String,
-    secret: String,
-    token: String,
-    person: Arc<Person>,
-    facts: SessionFacts,
-    expires: i64,
-}
-
-impl std::fmt::Debug for Kept {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Kept({})", self.access_key_id)
-    }
-}
-
-/// What a session says about how it was made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SessionFacts {
-    issued: i64,
-    with_code: bool,
-}
-
-/// Who signed a request.
-#[derive(Clone, Debug)]
-pub(crate) struct Caller {
-    pub(crate) person: Arc<Person>,
-    pub(crate) session: Option<SessionFacts>,
-}
-
-/// Temporary credentials as they are handed out.
-pub(crate) struct Granted {
-    pub(crate) access_key_id: String,
-    pub(crate) secret: String,
-    pub(crate) token: String,
-    pub(crate) expires: i64,
-}
-
 impl State {
     /// Loads a world; every policy and every seed in it must be understood.
     pub(crate) fn load(world: World) -> Result<Self, Unfit> {
-        let World { account, disabled_regions, instances, partition, users } = world;
+        let World { account, disabled_regions, instances, partition, roles, users, web_identities } = world;
         let mut people = Vec::new();
         for user in users {
             for device in user.devices.iter().filter(|device| device.makes_codes()) {
@@ -107,6 +64,14 @@ impl State {
             };
             people.push(Arc::new(Person { user, user_id, arn, policies, boundary }));
         }
+        let mut parts = Vec::new();
+        for role in roles {
+            let unfit = |error| Unfit::Role { role: role.name.clone(), error };
+            let trust = Policy::load_trust(&role.trust).map_err(unfit)?;
+            let policies = role.policies.iter().map(Policy::load).collect::<Result<_, _>>().map_err(unfit)?;
+            let (role_id, arn) = (world::key_id("AROA"), role.arn_in(&partition));
+            parts.push(Arc::new(Part { role, role_id, arn, trust, policies }));
+        }
         Ok(Self {
             account,
             partition,
@@ -117,7 +82,9 @@ impl State {
             cap: None,
             disabled_regions,
             people,
-            sessions: Vec::new(),
+            parts,
+            sessions: Sessions::default(),
+            web_identities,
             used: BTreeMap::new(),
         })
     }
@@ -143,8 +110,7 @@ impl State {
     ) -> Result<Caller, Refusal> {
         claim.fits(service.name(), &self.partition)?;
         let token = request.header("x-amz-security-token");
-        let session = self.sessions.iter().find(|kept| kept.access_key_id == claim.access_key_id);
-        let caller = match session {
+        let caller = match self.sessions.find(&claim.access_key_id) {
             Some(kept) => {
                 claim.timely(now)?;
                 if token != Some(kept.token.as_str()) {
@@ -154,7 +120,7 @@ impl State {
                     return Err(Refusal::Ended);
                 }
                 claim.genuine(request, &kept.secret)?;
-                Caller { person: Arc::clone(&kept.person), session: Some(kept.facts) }
+                self.owner(&kept.owner, kept.facts)?
             }
             None => {
                 let mut people = self.people.iter();
@@ -166,13 +132,27 @@ impl State {
                     return Err(Refusal::UnknownKey);
                 }
                 claim.genuine(request, &person.user.secret_access_key)?;
-                Caller { person: Arc::clone(person), session: None }
+                let principal = Principal::User(Arc::clone(person));
+                Caller { principal, account: self.account.clone(), session: None }
             }
         };
         match self.disabled_regions.contains(&claim.region) {
             true => Err(Refusal::RegionOff(self.account.clone())),
             false => Ok(caller),
         }
+    }
+
+    /// The caller that a session speaks for.
+    fn owner(&self, owner: &Owner, facts: SessionFacts) -> Result<Caller, Refusal> {
+        let (principal, account) = match owner {
+            Owner::Role(assumed) => (Principal::Role(Arc::clone(assumed)), assumed.part.role.account.clone()),
+            Owner::User(id) => {
+                let found = self.people.iter().find(|person| person.user_id == *id);
+                let person = found.ok_or(Refusal::UnknownKey)?;
+                (Principal::User(Arc::clone(person)), self.account.clone())
+            }
+        };
+        Ok(Caller { principal, account, session: Some(facts) })
     }
 
     /// Asks IAM about one action on one resource.
@@ -183,19 +163,25 @@ impl State {
         caller: &Caller,
         now: i64,
     ) -> Result<(), Refusal> {
-        let person = &caller.person;
-        if person.user.root {
+        Self::authorize_in(action, resource, caller, &caller.context(now))
+    }
+
+    /// As [`State::authorize`], in a context that knows more than the caller.
+    pub(crate) fn authorize_in(
+        action: &str,
+        resource: &str,
+        caller: &Caller,
+        context: &Context,
+    ) -> Result<(), Refusal> {
+        if caller.is_root() {
             return Ok(());
         }
-        let context = caller.context(now);
-        match iam::evaluate(action, resource, &person.policies, person.boundary.as_ref(), &context) {
+        let (identity, boundary) = caller.policies();
+        match iam::evaluate(action, resource, identity, boundary, context) {
             Verdict::Allowed => Ok(()),
-            Verdict::Denied(why) => Err(Refusal::NotAuthorized(format!(
-                "You are not authorized to perform this operation. User: {} is not authorized to perform: {action} \
-                 on resource: {resource} {}",
-                person.arn,
-                why.told(action)
-            ))),
+            Verdict::Denied(why) => {
+                Err(Refusal::not_authorized(&caller.arn(), action, resource, &why.told(action)))
+            }
         }
     }
 
@@ -236,48 +222,29 @@ impl State {
         self.people.iter().flat_map(|person| &person.user.devices).find(|device| device.serial == serial)
     }
 
+    /// The role of that ARN.
+    pub(crate) fn part(&self, arn: &str) -> Option<Arc<Part>> {
+        self.parts.iter().find(|part| part.arn == arn).map(Arc::clone)
+    }
+
     /// Makes a session that lives `life` seconds, or less where sessions were shortened.
-    pub(crate) fn grant(&mut self, person: &Arc<Person>, with_code: bool, life: i64, now: i64) -> Granted {
+    pub(crate) fn grant(&mut self, owner: Owner, with_code: bool, life: i64, now: i64) -> Granted {
         let cap = self.cap.map_or(i64::MAX, |cap| i64::try_from(cap.as_secs()).unwrap_or(i64::MAX));
-        let granted = Granted {
-            access_key_id: world::key_id("ASIA"),
-            secret: world::secret(),
-            token: world::token(),
-            expires: now.saturating_add(life.min(cap)),
-        };
-        self.sessions.push(Kept {
-            access_key_id: granted.access_key_id.clone(),
-            secret: granted.secret.clone(),
-            token: granted.token.clone(),
-            person: Arc::clone(person),
-            facts: SessionFacts { issued: now, with_code },
-            expires: granted.expires,
+        let facts = SessionFacts { issued: now, with_code };
+        self.sessions.grant(owner, facts, now.saturating_add(life.min(cap)))
+    }
+
+    /// Forgets the sessions of a user or role.
+    pub(crate) fn revoke_sessions_of(&mut self, name: &str) {
+        let ids: Vec<&String> = self
+            .people
+            .iter()
+            .filter(|person| person.user.name == name)
+            .map(|person| &person.user_id)
+            .collect();
+        self.sessions.forget(|kept| match &kept.owner {
+            Owner::Role(assumed) => assumed.part.role.name == name,
+            Owner::User(id) => ids.contains(&id),
         });
-        granted
-    }
-
-    /// Ends every session now.
-    pub(crate) fn end_sessions(&mut self) {
-        self.sessions.iter_mut().for_each(|kept| kept.expires = i64::MIN);
-    }
-}
-
-impl Caller {
-    /// What conditions may ask about the caller.
-    fn context(&self, now: i64) -> Context {
-        let mut context = Context::default()
-            .with(Key::CurrentTime, clock::iso(now))
-            .with(Key::UserId, &self.person.user_id)
-            .with(Key::UserName, &self.person.user.name);
-        if let Some(SessionFacts { issued, with_code }) = self.session {
-            context = context
-                .with(Key::MultiFactorAuthPresent, with_code.to_string())
-                .with(Key::TokenIssueTime, clock::iso(issued));
-            if with_code {
-                let age = now.saturating_sub(issued).max(0);
-                context = context.with(Key::MultiFactorAuthAge, age.to_string());
-            }
-        }
-        context
     }
 }

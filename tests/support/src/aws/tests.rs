@@ -11,6 +11,8 @@ use serde_json::json;
 
 use super::*;
 
+mod roles;
+
 const SERIAL: &str = "arn:aws:iam::123456789012:mfa/doug";
 const STOP: [(&str, &str); 3] =
     [("Action", "StopInstances"), ("Version", "2016-11-15"), ("InstanceId.1", INSTANCE)];

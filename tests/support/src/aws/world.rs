@@ -6,6 +6,10 @@ use data_encoding::{BASE32_NOPAD, BASE64};
 use serde::Deserialize;
 use serde_json::Value;
 
+mod role;
+
+pub use role::{Role, WebIdentity};
+
 /// The account that users' constructors write into their ARNs (AWS's own example number).
 pub const ACCOUNT: &str = "123456789012";
 
@@ -27,8 +31,12 @@ pub struct World {
     pub instances: Vec<String>,
     /// `aws`, `aws-cn` or `aws-us-gov`: decides about ARNs and about which regions exist.
     pub partition: String,
+    /// The roles that can be assumed.
+    pub roles: Vec<Role>,
     /// The IAM users.
     pub users: Vec<User>,
+    /// The tokens that AssumeRoleWithWebIdentity takes.
+    pub web_identities: Vec<WebIdentity>,
 }
 
 impl Default for World {
@@ -38,7 +46,9 @@ impl Default for World {
             disabled_regions: Vec::new(),
             instances: vec![INSTANCE.into(), "i-0123456789abcdef0".into()],
             partition: "aws".into(),
+            roles: Vec::new(),
             users: Vec::new(),
+            web_identities: Vec::new(),
         }
     }
 }
@@ -47,6 +57,27 @@ impl World {
     /// A world with one user and two instances.
     pub fn of(user: User) -> Self {
         Self { users: vec![user], ..Self::default() }
+    }
+
+    /// Adds a user.
+    #[must_use]
+    pub fn user(mut self, user: User) -> Self {
+        self.users.push(user);
+        self
+    }
+
+    /// Adds a role.
+    #[must_use]
+    pub fn role(mut self, role: Role) -> Self {
+        self.roles.push(role);
+        self
+    }
+
+    /// Adds a token that AssumeRoleWithWebIdentity takes.
+    #[must_use]
+    pub fn web_identity(mut self, token: WebIdentity) -> Self {
+        self.web_identities.push(token);
+        self
     }
 
     /// The binary's default: doug with AWS's example keys and the policy of story (a).
@@ -109,6 +140,11 @@ impl User {
     pub fn policy(mut self, document: Value) -> Self {
         self.policies.push(document);
         self
+    }
+
+    /// `arn:aws:iam::ACCOUNT:user/NAME`, for trust policies.
+    pub fn arn(&self) -> String {
+        format!("arn:aws:iam::{ACCOUNT}:user/{}", self.name)
     }
 
     /// Sets the permissions boundary.

@@ -65,5 +65,6 @@ fn tell(seen: &Seen) {
         "" => "nobody".into(),
         key => format!("{key} in {region}"),
     };
-    let _ = writeln!(io::stderr(), "{action}{code} by {who}: {status} {outcome}");
+    let role = seen.role_arn.as_ref().map_or(String::new(), |arn| format!(" of {arn}"));
+    let _ = writeln!(io::stderr(), "{action}{role}{code} by {who}: {status} {outcome}");
 }

@@ -87,7 +87,7 @@ impl Condition {
 
     /// Whether the condition is met.
     pub(crate) fn holds(&self, context: &Context) -> bool {
-        let fact = context.fact(self.key);
+        let fact = context.fact(&self.key);
         if let Operand::Null(absent) = self.operand {
             return absent == fact.is_none();
         }

@@ -8,7 +8,7 @@ use super::{Context, Key};
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern(Vec<Piece>);
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Piece {
     /// `*`: any characters, also none.
     Any,
@@ -74,12 +74,12 @@ impl Pattern {
         let mut pieces = Vec::with_capacity(self.0.len());
         for piece in &self.0 {
             match piece {
-                Piece::Variable(key) => match context.fact(*key) {
+                Piece::Variable(key) => match context.fact(key) {
                     // Filled in as literals: a user called `*` is not everybody.
                     Some(value) => pieces.extend(value.chars().map(Piece::Literal)),
                     None => return false,
                 },
-                other => pieces.push(*other),
+                other => pieces.push(other.clone()),
             }
         }
         let text: Vec<char> = text.chars().collect();
