@@ -22,6 +22,7 @@ use crate::vault::Vault;
 
 mod codes;
 mod mint;
+mod provide;
 mod source;
 pub use source::Given;
 
@@ -56,10 +57,36 @@ pub struct Authenticator {
     pub deadline: Instant,
     /// How long that was when it began.
     pub limit: Duration,
+    /// Whether Ctrl-C is ours to answer.
+    pub on_interrupt: OnInterrupt,
     /// The person.
     pub attendant: Arc<dyn Attendant>,
     /// The time.
     pub clock: SharedTimeSource,
+}
+
+/// Whose Ctrl-C it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnInterrupt {
+    /// It ends the wait for a code, and whoever waits for the same code hears of it.
+    GiveUp,
+    /// It is another program's, which has its own mind about it.
+    LeaveIt,
+}
+
+impl OnInterrupt {
+    /// Ends when Ctrl-C is pressed and is ours.
+    async fn pressed(self) {
+        match self {
+            // Without a handler there is nothing to wait for.
+            Self::GiveUp => {
+                if tokio::signal::ctrl_c().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+            Self::LeaveIt => std::future::pending().await,
+        }
+    }
 }
 
 impl Authenticator {
@@ -77,7 +104,7 @@ impl Authenticator {
             return Ok(session);
         }
         self.grantable()?;
-        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let mut interrupt = pin!(self.on_interrupt.pressed());
         let made = match self.chain(began, interrupt.as_mut()).await {
             // A session that was kept and that AWS has revoked is gone now; once, a new one is made in its place.
             Err(Error::Sts(StsError::Ended)) => self.chain(began, interrupt).await,
@@ -95,7 +122,7 @@ impl Authenticator {
     /// One code, whose step then counts as used: a code that was printed may have reached AWS.
     pub async fn code(&self) -> Result<Code, Error> {
         let began = self.clock.now();
-        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let mut interrupt = pin!(self.on_interrupt.pressed());
         let name = self.device()?.serial.to_string();
         let mut turn = self.within_limits(interrupt.as_mut(), self.turn(&name)).await?;
         self.refused_before(&turn, began)?;

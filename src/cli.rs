@@ -64,6 +64,29 @@ pub struct Options {
     pub allow_mock_on_aws: bool,
 }
 
+impl Options {
+    /// What the environment alone says; `None` where a value makes no sense, or has a spelling that is left to clap.
+    pub fn of_variables(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
+        Some(Self {
+            reader: parsed(variable("ONETAP_READER"))?,
+            token: None,
+            code: parsed(variable("ONETAP_CODE"))?,
+            vault: parsed(variable("ONETAP_VAULT"))?,
+            timeout: None,
+            // Whatever else clap takes for yes or no is left to clap.
+            no_prompt: match variable("ONETAP_NO_PROMPT") {
+                None => false,
+                Some(value) if value == "1" => true,
+                Some(_) => return None,
+            },
+            min_ttl: None,
+            mfa_max_age: None,
+            renew: false,
+            allow_mock_on_aws: false,
+        })
+    }
+}
+
 /// A fallback order; a type of its own, since clap takes a `Vec` for a repeated option.
 #[derive(Clone, Debug)]
 pub struct Codes(pub Vec<SourceName>);
@@ -261,23 +284,7 @@ impl Cli {
         if verb != "credential-process" {
             return None;
         }
-        let options = Options {
-            reader: parsed(variable("ONETAP_READER"))?,
-            token: None,
-            code: parsed(variable("ONETAP_CODE"))?,
-            vault: parsed(variable("ONETAP_VAULT"))?,
-            timeout: None,
-            // Whatever else clap takes for yes or no is left to clap.
-            no_prompt: match variable("ONETAP_NO_PROMPT") {
-                None => false,
-                Some(value) if value == "1" => true,
-                Some(_) => return None,
-            },
-            min_ttl: None,
-            mfa_max_age: None,
-            renew: false,
-            allow_mock_on_aws: false,
-        };
+        let options = Options::of_variables(variable)?;
         Some(Self { options, verb: Verb::CredentialProcess { profile: Some(profile.into()) } })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::attendant::{Attendant, Undisturbed};
-use crate::authenticator::{Authenticator, Given};
+use crate::authenticator::{Authenticator, Given, OnInterrupt};
 use crate::card::Reader;
 use crate::code::CodeSource;
 use crate::code::process::Process;
@@ -41,6 +41,7 @@ mod config_file;
 mod credential_process;
 mod doctor;
 pub mod exec;
+mod library;
 mod remove;
 mod seed;
 mod status;
@@ -59,16 +60,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         (None, Verb::CredentialProcess { .. }) => PROCESS_TIMEOUT,
         (None, _) => TIMEOUT,
     };
-    let terminal: Arc<dyn Attendant> = Arc::new(Terminal::find());
-    let context = Context {
-        attendant: if cli.options.no_prompt { Arc::new(Undisturbed(terminal)) } else { terminal },
-        clock: SharedTimeSource::new(SystemTimeSource::new()),
-        deadline: Instant::now().checked_add(limit).ok_or(Error::TimedOut(limit))?,
-        env: Env::real(),
-        limit,
-        options: cli.options,
-        places: Places::of_this_person().ok_or(Error::NoHome)?,
-    };
+    let context = Context::new(cli.options, limit)?;
     match cli.verb {
         Verb::Add(add) => add::run(&context, &add),
         Verb::Clear { profile } => clear::run(&context, profile.as_deref()),
@@ -96,6 +88,19 @@ struct Context {
 }
 
 impl Context {
+    fn new(options: Options, limit: Duration) -> Result<Self, Error> {
+        let terminal: Arc<dyn Attendant> = Arc::new(Terminal::find());
+        Ok(Self {
+            attendant: if options.no_prompt { Arc::new(Undisturbed(terminal)) } else { terminal },
+            clock: SharedTimeSource::new(SystemTimeSource::new()),
+            deadline: Instant::now().checked_add(limit).ok_or(Error::TimedOut(limit))?,
+            env: Env::real(),
+            limit,
+            options,
+            places: Places::of_this_person().ok_or(Error::NoHome)?,
+        })
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         self.env.get(name).ok().filter(|value| !value.is_empty())
     }
@@ -174,6 +179,7 @@ impl Context {
             freshness: self.freshness(&plan, usual),
             deadline: self.deadline,
             limit: self.limit,
+            on_interrupt: OnInterrupt::GiveUp,
             attendant: self.person(&plan),
             clock: self.clock.clone(),
             plan,

@@ -41,3 +41,5 @@ pub mod attendant;
 pub mod files;
 pub mod foreign;
 pub mod places;
+
+pub use authenticator::Authenticator;

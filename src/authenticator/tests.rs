@@ -117,6 +117,7 @@ impl Desk {
             environment: None,
             deadline: Instant::now() + Duration::from_secs(20),
             limit: Duration::from_secs(20),
+            on_interrupt: OnInterrupt::GiveUp,
             attendant: book.clone(),
             clock: SharedTimeSource::new(hands.clone()),
             plan,
@@ -287,4 +288,19 @@ fn a_code_that_was_typed_late_is_of_the_step_in_which_it_was_typed() {
     assert_eq!(sources[0].asked.lock().unwrap().len(), 1, "not thrown away, and not asked for again");
     let turn = block(desk.authenticator.turn(SERIAL)).unwrap();
     assert_eq!(turn.spent(TimeStep(60_000_002)), Some(TimeStep(60_000_002)));
+}
+
+#[test]
+fn the_sdk_gets_what_is_kept_with_its_end_and_our_words_when_there_is_nothing() {
+    use aws_credential_types::provider::ProvideCredentials as _;
+
+    let (desk, _) = Desk::new(vec![("yubikey", fails(|| CodeError::TouchTimedOut))]);
+    let refused = block(desk.authenticator.provide_credentials()).unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert_eq!(cause, "the YubiKey was not touched in time");
+    desk.keep(3_600);
+    let credentials = block(desk.authenticator.provide_credentials()).unwrap();
+    assert_eq!((credentials.access_key_id(), credentials.session_token()), ("ASIA", Some("t")));
+    assert_eq!(credentials.expiry(), Some(desk.hands.now() + Duration::from_secs(3_600)));
+    assert!(!format!("{credentials:?}").contains("\"s\""), "{credentials:?}");
 }
