@@ -1,8 +1,8 @@
-//! A strict stand-in for AWS: STS and a little of EC2, behind real signatures, one-time codes and policies.
+//! A strict stand-in for AWS: STS, the part of IAM that onetap needs, and a little of EC2, behind real signatures, one-time codes and policies.
 //!
 //! Knows nothing about onetap. Where AWS and the stand-in differ, the stand-in is stricter: unknown parameters,
-//! policy elements and variables are refused. IAM's own calls are not played.
-//! Source: the API references of STS and EC2, the IAM User Guide, and messages as AWS sends them.
+//! policy elements and variables are refused.
+//! Source: the API references of STS, IAM and EC2, the IAM User Guide, and messages as AWS sends them.
 //!
 //! ```
 //! use onetap_support::aws::{Aws, User, World, policy};
@@ -38,6 +38,28 @@
 //! aws.shorten_sessions(Duration::from_secs(60));
 //! aws.revoke_sessions_of("doug"); // InvalidClientTokenId; `end_sessions`: ExpiredToken
 //! ```
+//!
+//! IAM's own calls change the account, and an administrator may do so meanwhile:
+//!
+//! ```
+//! use onetap_support::aws::{Aws, Group, User, World, policy};
+//!
+//! // A user before the first enrolment, with an inline, a managed and a group's policy.
+//! let doug = User::doug()
+//!     .without_devices()
+//!     .policy(policy::stop_only_with_mfa())
+//!     .attach("Everything", policy::everything());
+//! let ops = Group::of("ops", &["doug"]).policy(policy::deny_without_mfa());
+//! let aws = Aws::start(World::of(doug).group(ops));
+//! aws.settle_keys_after(2); // a new access key is unknown for two requests
+//! aws.settle_devices_after(1); // a new device for one code
+//! aws.set_boundary("doug", Some(policy::everything_only_with_mfa())); // counts at once
+//! aws.attach_policy("doug", "More", &policy::everything());
+//! aws.detach_policy("doug", "Everything");
+//! // What is there in the end.
+//! assert!(aws.devices_of("doug").is_empty() && aws.loose_devices().is_empty());
+//! assert_eq!(aws.keys_of("doug").len(), 1);
+//! ```
 #![deny(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
@@ -49,9 +71,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+mod account;
+mod administrator;
 mod call;
 mod caller;
 mod clock;
+mod directory;
 mod ec2;
 mod http;
 pub mod iam;
@@ -67,7 +92,7 @@ mod totp;
 mod world;
 mod xml;
 
-pub use world::{ACCOUNT, Device, INSTANCE, Role, User, WebIdentity, World};
+pub use world::{ACCOUNT, Device, Group, INSTANCE, Named, Role, User, WebIdentity, World};
 
 use server::{Server, Watch};
 use state::State;
@@ -161,6 +186,14 @@ pub enum Unfit {
         /// What `oathtool` says.
         error: io::Error,
     },
+    /// A group's policy that the stand-in does not understand completely.
+    #[error("group {group}: {error}")]
+    Group {
+        /// The group.
+        group: String,
+        /// What is wrong with the policy.
+        error: iam::Unreadable,
+    },
     /// The port or the certificates could not be had.
     #[error("the stand-in cannot listen: {0}")]
     Listen(#[from] io::Error),
@@ -226,9 +259,10 @@ impl Aws {
         self.authority.as_ref().map(tls::Authority::path)
     }
 
-    /// Sets the server's clock to the machine's plus this many seconds.
+    /// Sets the server's clock to the machine's plus this many seconds, and lets it go on.
     pub fn shift_clock(&self, seconds: i64) {
-        self.server.shared.state().shift = seconds;
+        let mut state = self.server.shared.state();
+        (state.shift, state.stopped) = (seconds, None);
     }
 
     /// The server's time, in Unix seconds.

@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 use super::signature::Claim;
 use super::state::State;
 use super::xml::Service;
-use super::{Fault, Seen, clock, ec2, sts, world};
+use super::{Fault, Seen, clock, directory, ec2, sts, world};
 
 /// Members that a list of pairs may have: more than any action takes.
 const MOST_MEMBERS: usize = 1000;
@@ -23,6 +23,13 @@ impl Call {
     /// A parameter's value.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         value(&self.parameters, name)
+    }
+
+    /// A parameter that must be there; IAM writes its name with a small first letter.
+    pub(crate) fn needed(&self, name: &str) -> Result<&str, Refusal> {
+        let mut letters = name.chars();
+        let member: String = letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect();
+        sts::limits::needed(&member, self.parameter(name))
     }
 
     /// The values of a numbered list: `InstanceId.1`, `InstanceId.2`, ...; `TagKeys.member.1` is one of `TagKeys.member`.
@@ -131,6 +138,7 @@ fn carry_out(
     match (service, seen.action.as_str()) {
         (Service::Ec2, "DescribeInstances") => ec2::describe_instances(&call, state),
         (Service::Ec2, "StopInstances") => ec2::stop_instances(&call, state),
+        (Service::Iam, _) => directory::answer(&call, seen, state),
         (Service::Sts, "AssumeRole") => sts::role::assume_role(&call, seen, state),
         (Service::Sts, "GetCallerIdentity") => sts::caller_identity(&call),
         (Service::Sts, "GetSessionToken") => sts::session_token(&call, seen, state),

@@ -3,16 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::account::Holder;
 use super::clock;
 use super::iam::{Context, Key, Policy, Who};
 use super::world::{Role, User};
 
 /// A user whose policies were understood.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Person {
     pub(crate) user: User,
     pub(crate) user_id: String,
     pub(crate) arn: String,
+    /// The policies that the user has itself.
+    pub(crate) held: Holder,
+    pub(crate) groups: Vec<String>,
+    /// The boundary's ARN.
+    pub(crate) boundary_arn: Option<String>,
+    /// All that count, the groups' too: put together again after each change.
     pub(crate) policies: Vec<Policy>,
     pub(crate) boundary: Option<Policy>,
 }
@@ -62,7 +69,7 @@ pub(crate) enum Principal {
 }
 
 /// What a session says about how it was made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SessionFacts {
     pub(crate) issued: i64,
     pub(crate) with_code: bool,

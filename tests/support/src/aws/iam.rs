@@ -162,6 +162,16 @@ impl Policy {
         self.says(Effect::Deny, action, resource, context)
     }
 
+    /// The keys that statements about the action ask for and `context` does not know.
+    pub(crate) fn unknown(&self, action: &str, resource: &str, context: &Context) -> Vec<Key> {
+        let about = |statement: &&Statement| {
+            statement.actions.covers(action, Case::Folded, context)
+                && statement.resources.covers(resource, Case::Exact, context)
+        };
+        let asked = self.0.iter().filter(about).flat_map(|statement| &statement.conditions);
+        asked.map(Condition::key).filter(|key| context.fact(key).is_none()).cloned().collect()
+    }
+
     fn says(&self, effect: Effect, action: &str, resource: &str, context: &Context) -> bool {
         self.0.iter().any(|statement| {
             statement.effect == effect

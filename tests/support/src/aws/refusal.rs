@@ -1,4 +1,4 @@
-//! How AWS refuses: codes, messages and statuses, for STS and for EC2.
+//! How AWS refuses: codes, messages and statuses, for STS, IAM and EC2.
 //!
 //! Source: the STS and EC2 API references, "Common errors", and messages as AWS sends them.
 
@@ -24,6 +24,8 @@ pub(crate) enum Refusal {
     },
     /// The stand-in itself failed, for the reason given.
     Internal(String),
+    /// IAM refuses for a reason of its own: status, code and message.
+    Iam(u16, &'static str, String),
     /// EC2 does not know the instance.
     InvalidInstance(String),
     /// Parameters that contradict each other.
@@ -76,6 +78,26 @@ impl Refusal {
     pub(crate) const WEB_UNTRUSTED: Self =
         Self::AccessDenied("Not authorized to perform sts:AssumeRoleWithWebIdentity");
 
+    /// Two codes that are not those of two steps in a row.
+    pub(crate) fn wrong_codes() -> Self {
+        Self::Iam(403, "InvalidAuthenticationCode", "Authentication code for device is not valid.".into())
+    }
+
+    /// Something of that kind and name is there already.
+    pub(crate) fn exists(message: impl Into<String>) -> Self {
+        Self::Iam(409, "EntityAlreadyExists", message.into())
+    }
+
+    /// What was named is not there.
+    pub(crate) fn missing(message: impl Into<String>) -> Self {
+        Self::Iam(404, "NoSuchEntity", message.into())
+    }
+
+    /// A quota is reached, for example `AccessKeysPerUser: 2`.
+    pub(crate) fn quota(limit: &str) -> Self {
+        Self::Iam(409, "LimitExceeded", format!("Cannot exceed quota for {limit}"))
+    }
+
     /// A role that there is not, or whose trust policy does not let the caller in: AWS does not tell which.
     pub(crate) fn untrusted(caller: &str, action: &str, role: &str) -> Self {
         Self::NotAuthorized(format!(
@@ -94,7 +116,7 @@ impl Refusal {
     pub(crate) fn told(&self, service: Service) -> (u16, &'static str, String) {
         match service {
             Service::Ec2 => self.told_by_ec2(),
-            Service::Sts => self.told_by_sts(),
+            Service::Iam | Service::Sts => self.told_by_sts(),
         }
     }
 
@@ -130,6 +152,7 @@ impl Refusal {
                 (400, "InvalidAction", format!("Could not find operation {action} for version {version}"))
             }
             Self::Internal(why) => (500, "InternalFailure", format!("the stand-in failed: {why}")),
+            Self::Iam(status, code, message) => (*status, code, message.clone()),
             Self::InvalidInstance(id) => {
                 (400, "InvalidInstanceID.NotFound", format!("The instance ID '{id}' does not exist"))
             }

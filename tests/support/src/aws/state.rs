@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::{AccessKey, Circle, Held, Shelf};
 use super::caller::{Caller, Part, Person, Principal, SessionFacts};
 use super::http::Request;
-use super::iam::{self, Context, Policy, Verdict};
+use super::iam::{self, Context, Verdict};
 use super::refusal::Refusal;
 use super::session::{Granted, Owner, Sessions};
 use super::signature::Claim;
 use super::totp::{Codes, PERIOD};
-use super::world::{self, Device, WebIdentity, World};
+use super::world::{Device, WebIdentity};
 use super::xml::Service;
-use super::{Fault, Seen, Unfit, clock};
+use super::{Fault, Seen, clock};
+
+mod load;
 
 /// Everything behind the server's one lock.
 #[derive(Debug)]
@@ -25,15 +28,25 @@ pub(crate) struct State {
     pub(crate) faults: Vec<(String, Fault)>,
     /// Seconds that the server's clock is ahead of the machine's.
     pub(crate) shift: i64,
+    /// Where the server's clock stands still.
+    pub(crate) stopped: Option<i64>,
+    /// Requests after which a new key is known.
+    pub(crate) settle_keys: u32,
+    /// Codes after which a new device is known.
+    pub(crate) settle_devices: u32,
     /// The longest life that a session is given.
     pub(crate) cap: Option<Duration>,
     disabled_regions: Vec<String>,
-    people: Vec<Arc<Person>>,
+    pub(crate) people: Vec<Arc<Person>>,
+    pub(crate) keys: Vec<AccessKey>,
+    pub(crate) devices: Vec<Held>,
+    pub(crate) groups: Vec<Circle>,
+    pub(crate) shelf: Shelf,
     pub(crate) parts: Vec<Arc<Part>>,
     pub(crate) sessions: Sessions,
     pub(crate) web_identities: Vec<WebIdentity>,
     /// The last used step of each device.
-    used: BTreeMap<String, i64>,
+    pub(crate) used: BTreeMap<String, i64>,
 }
 
 /// An EC2 instance.
@@ -44,54 +57,37 @@ pub(crate) struct Instance {
 }
 
 impl State {
-    /// Loads a world; every policy and every seed in it must be understood.
-    pub(crate) fn load(world: World) -> Result<Self, Unfit> {
-        let World { account, disabled_regions, instances, partition, roles, users, web_identities } = world;
-        let mut people = Vec::new();
-        for user in users {
-            for device in user.devices.iter().filter(|device| device.makes_codes()) {
-                Codes::around(0, &device.seed_base32)
-                    .map_err(|error| Unfit::Device { serial: device.serial.clone(), error })?;
+    /// Puts together which policies count for each user: after every change of them.
+    pub(crate) fn gather(&mut self) {
+        for person in &mut self.people {
+            let mut policies = person.held.all(&self.shelf);
+            for group in self.groups.iter().filter(|group| person.groups.contains(&group.name)) {
+                policies.extend(group.held.all(&self.shelf));
             }
-            let unfit = |error| Unfit::Policy { user: user.name.clone(), error };
-            let policies = user.policies.iter().map(Policy::load).collect::<Result<_, _>>().map_err(unfit)?;
-            let boundary = user.boundary.as_ref().map(Policy::load).transpose().map_err(unfit)?;
-            let (user_id, arn) = match user.root {
-                true => (account.clone(), format!("arn:{partition}:iam::{account}:root")),
-                false => {
-                    (world::key_id("AIDA"), format!("arn:{partition}:iam::{account}:user/{}", user.name))
-                }
-            };
-            people.push(Arc::new(Person { user, user_id, arn, policies, boundary }));
+            let boundary = person.boundary_arn.as_ref().and_then(|arn| self.shelf.find(arn));
+            let boundary = boundary.map(|managed| managed.policy.clone());
+            let person = Arc::make_mut(person);
+            person.policies = policies;
+            person.boundary = boundary;
         }
-        let mut parts = Vec::new();
-        for role in roles {
-            let unfit = |error| Unfit::Role { role: role.name.clone(), error };
-            let trust = Policy::load_trust(&role.trust).map_err(unfit)?;
-            let policies = role.policies.iter().map(Policy::load).collect::<Result<_, _>>().map_err(unfit)?;
-            let (role_id, arn) = (world::key_id("AROA"), role.arn_in(&partition));
-            parts.push(Arc::new(Part { role, role_id, arn, trust, policies }));
-        }
-        Ok(Self {
-            account,
-            partition,
-            instances: instances.into_iter().map(|id| Instance { id, stopping: false }).collect(),
-            seen: Vec::new(),
-            faults: Vec::new(),
-            shift: 0,
-            cap: None,
-            disabled_regions,
-            people,
-            parts,
-            sessions: Sessions::default(),
-            web_identities,
-            used: BTreeMap::new(),
-        })
+    }
+
+    /// Changes a user; `None` if there is none of that name.
+    pub(crate) fn change(&mut self, name: &str, change: impl FnOnce(&mut Person)) -> Option<()> {
+        let person = self.people.iter_mut().find(|person| person.user.name == name)?;
+        change(Arc::make_mut(person));
+        self.gather();
+        Some(())
+    }
+
+    /// `arn:PARTITION:iam::ACCOUNT`: the beginning of IAM's names.
+    pub(crate) fn root(&self) -> String {
+        format!("arn:{}:iam::{}", self.partition, self.account)
     }
 
     /// The server's time, in Unix seconds.
     pub(crate) fn now(&self) -> i64 {
-        clock::machine().saturating_add(self.shift)
+        self.stopped.unwrap_or_else(|| clock::machine().saturating_add(self.shift))
     }
 
     /// Takes the next fault planned for an action.
@@ -102,7 +98,7 @@ impl State {
 
     /// Who signed this request, if it is genuine, timely, and signed for this service.
     pub(crate) fn caller(
-        &self,
+        &mut self,
         request: &Request,
         claim: &Claim,
         service: Service,
@@ -123,19 +119,27 @@ impl State {
                 self.owner(&kept.owner, kept.facts)?
             }
             None => {
-                let mut people = self.people.iter();
-                let person = people
-                    .find(|person| person.user.access_key_id == claim.access_key_id)
-                    .ok_or(Refusal::UnknownKey)?;
+                let mut keys = self.keys.iter_mut().filter(|key| key.active);
+                let key = keys.find(|key| key.id == claim.access_key_id).ok_or(Refusal::UnknownKey)?;
+                if key.settling > 0 {
+                    key.settling = key.settling.saturating_sub(1);
+                    return Err(Refusal::UnknownKey);
+                }
                 claim.timely(now)?;
                 if token.is_some() {
                     return Err(Refusal::UnknownKey);
                 }
-                claim.genuine(request, &person.user.secret_access_key)?;
-                let principal = Principal::User(Arc::clone(person));
-                Caller { principal, account: self.account.clone(), session: None }
+                claim.genuine(request, &key.secret)?;
+                key.used = Some((now, service.name(), claim.region.clone()));
+                let owner = key.owner.clone();
+                Caller { session: None, ..self.owner(&Owner::User(owner), SessionFacts::default())? }
             }
         };
+        // A session of GetSessionToken without MFA is unknown to IAM (STS API reference, "GetSessionToken").
+        let without_code = caller.session.is_some_and(|facts| !facts.with_code);
+        if service == Service::Iam && without_code && caller.user().is_some() {
+            return Err(Refusal::UnknownKey);
+        }
         match self.disabled_regions.contains(&claim.region) {
             true => Err(Refusal::RegionOff(self.account.clone())),
             false => Ok(caller),
@@ -193,11 +197,18 @@ impl State {
         code: &str,
         now: i64,
     ) -> (Option<i64>, Result<(), Refusal>) {
-        let mut devices = person.user.devices.iter();
-        let Some(device) = devices.find(|device| device.serial == serial && device.makes_codes()) else {
+        let owned = |held: &&mut Held| held.owner.as_deref() == Some(person.user_id.as_str());
+        let mut devices = self.devices.iter_mut().filter(owned);
+        let Some(held) = devices.find(|held| held.device.serial == serial && held.device.makes_codes())
+        else {
             return (None, Err(Refusal::UNKNOWN_DEVICE));
         };
-        let codes = match Codes::around(now.div_euclid(PERIOD), &device.seed_base32) {
+        if held.settling > 0 {
+            held.settling = held.settling.saturating_sub(1);
+            return (None, Err(Refusal::UNKNOWN_DEVICE));
+        }
+        let step = now.div_euclid(PERIOD).saturating_add(held.drift);
+        let codes = match Codes::around(step, &held.device.seed_base32) {
             Ok(codes) => codes,
             Err(error) => return (None, Err(Refusal::Internal(error.to_string()))),
         };
@@ -219,7 +230,7 @@ impl State {
 
     /// The device of that serial, whoever owns it.
     pub(crate) fn device(&self, serial: &str) -> Option<&Device> {
-        self.people.iter().flat_map(|person| &person.user.devices).find(|device| device.serial == serial)
+        self.devices.iter().map(|held| &held.device).find(|device| device.serial == serial)
     }
 
     /// The role of that ARN.
@@ -246,5 +257,23 @@ impl State {
             Owner::Role(assumed) => assumed.part.role.name == name,
             Owner::User(id) => ids.contains(&id),
         });
+    }
+
+    /// The serials of a user's devices.
+    pub(crate) fn devices_of(&self, user: &str) -> Vec<String> {
+        let owned = |held: &&Held| {
+            self.people
+                .iter()
+                .any(|person| person.user.name == user && held.owner.as_ref() == Some(&person.user_id))
+        };
+        self.devices.iter().filter(owned).map(|held| held.device.serial.clone()).collect()
+    }
+
+    /// The ids of a user's keys, and whether they are active.
+    pub(crate) fn keys_of(&self, user: &str) -> Vec<(String, bool)> {
+        let owned = |key: &&AccessKey| {
+            self.people.iter().any(|person| person.user.name == user && key.owner == person.user_id)
+        };
+        self.keys.iter().filter(owned).map(|key| (key.id.clone(), key.active)).collect()
     }
 }

@@ -7,7 +7,7 @@ use super::session::{Granted, Owner};
 use super::state::State;
 use super::{Seen, clock, xml};
 
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod role;
 pub(crate) mod web;
 

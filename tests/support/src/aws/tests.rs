@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::*;
 
+mod directory;
 mod roles;
 
 const SERIAL: &str = "arn:aws:iam::123456789012:mfa/doug";
@@ -80,8 +81,12 @@ impl Client {
 
     fn send(&self, parameters: &[(&str, &str)]) -> Option<Answer> {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-        let is_ec2 = parameters.contains(&("Version", "2016-11-15"));
-        let service = self.service.unwrap_or(if is_ec2 { "ec2" } else { "sts" });
+        let of_version = |version| parameters.contains(&("Version", version));
+        let service = self.service.unwrap_or(match () {
+            () if of_version("2016-11-15") => "ec2",
+            () if of_version("2010-05-08") => "iam",
+            () => "sts",
+        });
         let identity: Identity =
             Credentials::new(&self.key, &self.secret, self.token.clone(), None, "test").into();
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs((clock::machine() + self.ahead) as u64);

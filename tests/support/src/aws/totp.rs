@@ -17,9 +17,14 @@ pub(crate) struct Codes {
 impl Codes {
     /// Asks `oathtool` (Debian package of that name) for the codes of `step`, the one before and the one after.
     pub(crate) fn around(step: i64, seed_base32: &str) -> io::Result<Self> {
-        let first = step.saturating_sub(1);
+        Self::of(step.saturating_sub(1), 3, seed_base32)
+    }
+
+    /// Asks `oathtool` for the codes of `count` steps from `first` on.
+    pub(crate) fn of(first: i64, count: usize, seed_base32: &str) -> io::Result<Self> {
         let mut oathtool = Command::new("oathtool")
-            .args(["--totp", "--base32", "--digits=6", "--window=2"])
+            .args(["--totp", "--base32", "--digits=6"])
+            .arg(format!("--window={}", count.saturating_sub(1)))
             .arg(format!("--now=@{}", first.saturating_mul(PERIOD)))
             .arg("-") // The seed comes on stdin: other users may read a command line.
             .stdin(Stdio::piped())
@@ -35,7 +40,7 @@ impl Codes {
         // No limit of its own: with its input ended, oathtool has nothing left to wait for.
         let output = oathtool.wait_with_output()?;
         let codes: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(String::from).collect();
-        if !output.status.success() || codes.len() != 3 {
+        if !output.status.success() || codes.len() != count {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(io::Error::other(format!("oathtool refuses a seed: {}", said.trim())));
         }
@@ -48,7 +53,14 @@ impl Codes {
         Some(self.first.saturating_add(i64::try_from(place).ok()?))
     }
 
-    /// The code of the middle step.
+    /// The step of `first`, where `second` is the code of the step after it.
+    pub(crate) fn row(&self, first: &str, second: &str) -> Option<i64> {
+        let mut pairs = self.codes.windows(2);
+        let place = pairs.position(|pair| matches!(pair, [one, two] if one == first && two == second))?;
+        Some(self.first.saturating_add(i64::try_from(place).ok()?))
+    }
+
+    /// The code of the middle step of [`Codes::around`].
     pub(crate) fn now(&self) -> &str {
         self.codes.get(1).map_or("", String::as_str)
     }

@@ -6,8 +6,10 @@ use data_encoding::{BASE32_NOPAD, BASE64};
 use serde::Deserialize;
 use serde_json::Value;
 
+mod group;
 mod role;
 
+pub use group::{Group, Named};
 pub use role::{Role, WebIdentity};
 
 /// The account that users' constructors write into their ARNs (AWS's own example number).
@@ -27,6 +29,8 @@ pub struct World {
     pub account: String,
     /// Regions in which STS is switched off: `RegionDisabledException`.
     pub disabled_regions: Vec<String>,
+    /// The IAM groups.
+    pub groups: Vec<Group>,
     /// The running EC2 instances' ids.
     pub instances: Vec<String>,
     /// `aws`, `aws-cn` or `aws-us-gov`: decides about ARNs and about which regions exist.
@@ -44,6 +48,7 @@ impl Default for World {
         Self {
             account: ACCOUNT.into(),
             disabled_regions: Vec::new(),
+            groups: Vec::new(),
             instances: vec![INSTANCE.into(), "i-0123456789abcdef0".into()],
             partition: "aws".into(),
             roles: Vec::new(),
@@ -63,6 +68,13 @@ impl World {
     #[must_use]
     pub fn user(mut self, user: User) -> Self {
         self.users.push(user);
+        self
+    }
+
+    /// Adds a group.
+    #[must_use]
+    pub fn group(mut self, group: Group) -> Self {
+        self.groups.push(group);
         self
     }
 
@@ -99,10 +111,13 @@ pub struct User {
     /// The MFA devices.
     #[serde(default)]
     pub devices: Vec<Device>,
-    /// Identity-based policy documents.
+    /// Inline policy documents, called `inline-1`, `inline-2`, ...
     #[serde(default)]
     pub policies: Vec<Value>,
-    /// The permissions boundary's document.
+    /// Managed policies that are attached: customer managed ones of the account.
+    #[serde(default)]
+    pub attached: Vec<Named>,
+    /// The permissions boundary's document: the managed policy `NAME-boundary`.
     #[serde(default)]
     pub boundary: Option<Value>,
     /// Whether this is the account's root user: subject to no policy, sessions of at most an hour.
@@ -119,6 +134,7 @@ impl User {
             secret_access_key: secret(),
             devices: vec![Device::virtual_mfa(name)],
             policies: Vec::new(),
+            attached: Vec::new(),
             boundary: None,
             root: false,
         }
@@ -135,10 +151,31 @@ impl User {
         Self { devices, root: true, ..Self::named("root") }
     }
 
-    /// Attaches an identity-based policy.
+    /// Adds an inline policy.
     #[must_use]
     pub fn policy(mut self, document: Value) -> Self {
         self.policies.push(document);
+        self
+    }
+
+    /// Attaches a managed policy.
+    #[must_use]
+    pub fn attach(mut self, name: &str, document: Value) -> Self {
+        self.attached.push(Named { name: name.into(), document });
+        self
+    }
+
+    /// Takes every MFA device away: a user before the first enrolment.
+    #[must_use]
+    pub fn without_devices(mut self) -> Self {
+        self.devices.clear();
+        self
+    }
+
+    /// Adds an MFA device that is enabled already.
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Self {
+        self.devices.push(device);
         self
     }
 
@@ -224,7 +261,7 @@ pub(crate) fn request_id() -> String {
     format!("{}-{}-4{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
 }
 
-fn seed() -> String {
+pub(crate) fn seed() -> String {
     BASE32_NOPAD.encode(&random::<SEED_BYTES>())
 }
 

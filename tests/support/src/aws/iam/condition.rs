@@ -85,6 +85,11 @@ impl Condition {
         Ok(Self { key, operand, negated, if_exists })
     }
 
+    /// What it asks about.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// Whether the condition is met.
     pub(crate) fn holds(&self, context: &Context) -> bool {
         let fact = context.fact(&self.key);

@@ -86,4 +86,17 @@ impl Key {
     pub(crate) fn claim(provider: &str, claim: &str) -> Self {
         Self::Provider(format!("{provider}:{claim}").to_ascii_lowercase())
     }
+
+    /// The name as IAM writes it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::PrincipalTag(tag) => format!("aws:PrincipalTag/{tag}"),
+            Self::Provider(name) => name.clone(),
+            Self::RequestTag(tag) => format!("aws:RequestTag/{tag}"),
+            plain => {
+                let found = Self::PLAIN.iter().find(|(_, key)| key == plain);
+                found.map_or_else(String::new, |(name, _)| (*name).to_owned())
+            }
+        }
+    }
 }

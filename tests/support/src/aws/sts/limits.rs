@@ -1,6 +1,6 @@
-//! The limits of STS's parameters, and the words in which it refuses what does not keep them.
+//! The limits of STS's and IAM's parameters, and the words in which they refuse what does not keep them.
 //!
-//! Source: the STS API reference; every message has the form "1 validation error detected: ...".
+//! Source: the STS and IAM API references; every message has the form "1 validation error detected: ...".
 
 use std::ops::RangeInclusive;
 
@@ -30,11 +30,22 @@ pub(crate) fn serial(serial: &str) -> Result<(), Refusal> {
 
 /// TokenCode: six digits.
 pub(crate) fn code(code: &str) -> Result<(), Refusal> {
+    six_digits("tokenCode", code)
+}
+
+/// AuthenticationCode1 and AuthenticationCode2 keep the same limits.
+pub(crate) fn six_digits(member: &str, code: &str) -> Result<(), Refusal> {
     if !code.bytes().all(|digit| digit.is_ascii_digit()) {
         let limit = "Member must satisfy regular expression pattern: [\\d]*";
-        return Err(unmet("tokenCode", code, limit.into()));
+        return Err(unmet(member, code, limit.into()));
     }
-    length("tokenCode", code, 6..=6)
+    length(member, code, 6..=6)
+}
+
+/// VirtualMFADeviceName: 1 to 226 of `[\w+=,.@-]`.
+pub(crate) fn device_name(name: &str) -> Result<(), Refusal> {
+    length("virtualMFADeviceName", name, 1..=226)?;
+    pattern("virtualMFADeviceName", name, "_+=,.@-", "[\\w+=,.@-]+")
 }
 
 /// RoleArn: 20 to 2048 characters; whether it names a role is another question.
