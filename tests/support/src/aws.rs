@@ -34,7 +34,7 @@
 //! let roles = aws.requests().iter().filter(|seen| seen.role_arn.as_deref() == Some("...")).count();
 //! assert_eq!((touches, roles), (0, 0));
 //!
-//! aws.shift_clock(-20); // the server's clock, its `Date` and its codes
+//! aws.shift_clock(-20); // the server's clock, its `Date` and its codes; `stop_clock` for virtual time
 //! aws.shorten_sessions(Duration::from_secs(60));
 //! aws.revoke_sessions_of("doug"); // InvalidClientTokenId; `end_sessions`: ExpiredToken
 //! ```
@@ -263,6 +263,11 @@ impl Aws {
     pub fn shift_clock(&self, seconds: i64) {
         let mut state = self.server.shared.state();
         (state.shift, state.stopped) = (seconds, None);
+    }
+
+    /// Lets the server's clock stand still at a Unix time, for clients whose time is virtual too.
+    pub fn stop_clock(&self, at: i64) {
+        self.server.shared.state().stopped = Some(at);
     }
 
     /// The server's time, in Unix seconds.

@@ -13,6 +13,7 @@ use super::*;
 
 mod directory;
 mod roles;
+mod time;
 
 const SERIAL: &str = "arn:aws:iam::123456789012:mfa/doug";
 const STOP: [(&str, &str); 3] =
