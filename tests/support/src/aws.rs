@@ -56,6 +56,7 @@
 //! aws.set_boundary("doug", Some(policy::everything_only_with_mfa())); // counts at once
 //! aws.attach_policy("doug", "More", &policy::everything());
 //! aws.detach_policy("doug", "Everything");
+//! // The console's federation endpoint, for sessions of roles: `aws.endpoint()` + `/federation`.
 //! // What is there in the end.
 //! assert!(aws.devices_of("doug").is_empty() && aws.loose_devices().is_empty());
 //! assert_eq!(aws.keys_of("doug").len(), 1);
@@ -78,6 +79,7 @@ mod caller;
 mod clock;
 mod directory;
 mod ec2;
+mod federation;
 mod http;
 pub mod iam;
 pub mod policy;

@@ -43,6 +43,8 @@ pub(crate) struct Assumed {
     pub(crate) tags: BTreeMap<String, String>,
     /// The names of the tags that the next role of a chain inherits.
     pub(crate) transitive: Vec<String>,
+    /// Whether it was assumed with the keys of another session.
+    pub(crate) chained: bool,
 }
 
 impl Assumed {

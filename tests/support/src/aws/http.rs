@@ -133,10 +133,12 @@ pub(crate) fn write(stream: &mut impl Write, reply: &Reply) -> io::Result<()> {
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        302 => "Found",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
+        409 => "Conflict",
         500 => "Internal Server Error",
         503 => "Service Unavailable",
         _ => "Status",

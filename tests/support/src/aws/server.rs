@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::call;
+use super::federation;
 use super::http::{self, Reply, Request};
 use super::state::State;
 use super::{Fault, Seen, clock};
@@ -142,7 +143,10 @@ fn reply(request: &Request, shared: &Shared) -> Option<Reply> {
     if request.path() == NOTEBOOK {
         return Some(notebook(request, &shared.state()));
     }
-    let answered = call::answer(request, &mut shared.state());
+    let answered = match request.path() {
+        federation::PATH => federation::answer(request, &mut shared.state()),
+        _ => call::answer(request, &mut shared.state()),
+    };
     if let Some(watch) = &shared.watch {
         watch(&answered.seen);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::account::{AccessKey, Circle, Held, Shelf};
 use super::caller::{Caller, Part, Person, Principal, SessionFacts};
+use super::federation::SigninToken;
 use super::http::Request;
 use super::iam::{self, Context, Verdict};
 use super::refusal::Refusal;
@@ -45,6 +46,7 @@ pub(crate) struct State {
     pub(crate) parts: Vec<Arc<Part>>,
     pub(crate) sessions: Sessions,
     pub(crate) web_identities: Vec<WebIdentity>,
+    pub(crate) signin_tokens: Vec<SigninToken>,
     /// The last used step of each device.
     pub(crate) used: BTreeMap<String, i64>,
 }

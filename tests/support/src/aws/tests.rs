@@ -12,6 +12,7 @@ use serde_json::json;
 use super::*;
 
 mod directory;
+mod federation;
 mod roles;
 mod time;
 

@@ -93,6 +93,7 @@ impl State {
             parts,
             sessions: Sessions::default(),
             web_identities,
+            signin_tokens: Vec::new(),
             used: BTreeMap::new(),
         };
         state.gather();

@@ -118,6 +118,7 @@ pub(crate) fn assume_role(call: &Call, seen: &mut Seen, state: &mut State) -> Re
         source_identity,
         tags,
         transitive,
+        chained: call.caller.session.is_some(),
     };
     let assumed = Arc::new(assumed);
     // The code counts for this call alone: MFA is not carried into the role's session.

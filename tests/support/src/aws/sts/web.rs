@@ -73,6 +73,7 @@ pub(crate) fn assume_role(
         source_identity: None,
         tags: BTreeMap::new(),
         transitive: Vec::new(),
+        chained: false,
     });
     let granted = state.grant(Owner::Role(Arc::clone(&assumed)), false, life, now);
     seen.issued = Some(granted.access_key_id.clone());
