@@ -122,6 +122,8 @@ pub struct Options {
 pub enum Fault {
     /// The request is carried out (a code is used up), then the connection ends without an answer.
     Drop,
+    /// The request is not carried out: AccessDenied, as if a policy forbade this action. A code in it can still be used.
+    Refuse,
     /// The request is carried out, and the answer comes this much later.
     Slow(Duration),
     /// The request is carried out (a code is used up), and the answer has this status and no body.

@@ -94,6 +94,7 @@ pub(crate) fn answer(request: &Request, state: &mut State) -> Answered {
     let outcome = match (service, &fault) {
         // Throttling comes before the work: no code is used up.
         (_, Some(Fault::Throttle)) => Err(Refusal::Throttled),
+        (_, Some(Fault::Refuse)) => Err(Refusal::forbidden(voice, action)),
         (None, _) => Err(Refusal::InvalidAction { action: action.into(), version: version.into() }),
         (Some(Service::Sts), _) if action == sts::web::ACTION => {
             sts::web::assume_role(&parameters, &mut seen, now, state)
@@ -111,7 +112,8 @@ pub(crate) fn answer(request: &Request, state: &mut State) -> Answered {
         reply = Reply { status: planned, headers: Vec::new(), body: String::new() };
         seen.status = planned;
     }
-    if let Some(fault) = fault.filter(|fault| *fault != Fault::Throttle) {
+    let is_told = |fault: &Fault| matches!(fault, Fault::Refuse | Fault::Throttle);
+    if let Some(fault) = fault.filter(|fault| !is_told(fault)) {
         seen.outcome = format!("{outcome}, then {fault:?}");
     }
     reply.headers.push(("Date", clock::http_date(now)));

@@ -105,6 +105,12 @@ impl Refusal {
         ))
     }
 
+    /// A planned refusal: it names nobody, since it comes before the signature is read.
+    pub(crate) fn forbidden(service: Service, action: &str) -> Self {
+        let action = format!("{}:{action}", service.name());
+        Self::not_authorized("the caller", &action, "*", "with an explicit deny in an identity-based policy")
+    }
+
     /// IAM's sentence, with its reason at the end.
     pub(crate) fn not_authorized(caller: &str, action: &str, resource: &str, why: &str) -> Self {
         Self::NotAuthorized(format!(

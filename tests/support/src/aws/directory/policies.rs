@@ -74,7 +74,9 @@ pub(super) fn managed(call: &Call, state: &State) -> Result<String, Refusal> {
     let policy = on_shelf(call, "iam:GetPolicy", arn, state)?;
     let attachments =
         state.people.iter().filter(|person| person.held.attached.iter().any(|held| held == arn));
-    let id: String = policy.name.bytes().map(|byte| format!("{byte:02X}")).collect();
+    // Seventeen letters that stay the same for a name.
+    let letters = policy.name.bytes().map(|byte| char::from(b'A'.saturating_add(byte % 26)));
+    let id: String = letters.chain(std::iter::repeat('A')).take(17).collect();
     Ok(format!(
         "<Policy>{}<PolicyId>ANPA{id}</PolicyId>{}<Path>/</Path><DefaultVersionId>v1</DefaultVersionId>\
          <AttachmentCount>{}</AttachmentCount><IsAttachable>true</IsAttachable>{}{}</Policy>",

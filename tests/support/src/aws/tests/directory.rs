@@ -395,3 +395,59 @@ fn simulation_tells_each_decision_and_which_keys_it_lacked() {
     let own = [("PolicySourceArn", arn.as_str()), ("ActionNames.member.1", "ec2:StopInstances")];
     assert_eq!(keys.iam("SimulatePrincipalPolicy", &own).tag("Code"), "AccessDenied");
 }
+
+#[test]
+fn a_planned_refusal_changes_nothing() {
+    let (aws, keys) = administrator();
+    aws.fail_next("CreateVirtualMFADevice", Fault::Refuse);
+    let refused = keys.iam("CreateVirtualMFADevice", &[("VirtualMFADeviceName", "doug")]);
+    assert_eq!((refused.status, refused.tag("Code")), (403, "AccessDenied"));
+    let message =
+        "is not authorized to perform: iam:CreateVirtualMFADevice on resource: * with an explicit deny";
+    assert!(refused.tag("Message").contains(message), "{}", refused.body);
+    assert_eq!(aws.loose_devices(), Vec::<String>::new());
+    assert_eq!(aws.requests()[0].outcome, "AccessDenied");
+    assert_eq!(made(&keys, "doug"), SERIAL);
+}
+
+#[test]
+fn sessions_made_before_a_moment_can_be_denied() {
+    let (aws, keys) = started(User::doug().policy(policy::everything()));
+    aws.shift_clock(-60);
+    let stolen = keys.session(&keys.call(&TOKEN));
+    aws.shift_clock(0);
+    let revoked = json!({ "Version": "2012-10-17", "Statement": { "Effect": "Deny", "Action": "*", "Resource": "*",
+        "Condition": { "DateLessThan": { "aws:TokenIssueTime": clock::iso(aws.now() - 30) } } } });
+    assert_eq!(stolen.call(&DESCRIBE).status, 200);
+    aws.attach_policy("doug", "Revoked", &revoked);
+    let refused = stolen.call(&DESCRIBE);
+    assert!(refused.tag("Message").ends_with("with an explicit deny in an identity-based policy"));
+    assert_eq!(
+        (keys.call(&DESCRIBE).status, keys.session(&keys.call(&TOKEN)).call(&DESCRIBE).status),
+        (200, 200)
+    );
+}
+
+#[test]
+fn roles_and_groups_can_stand_in_a_world_of_json() {
+    let world = json!({
+        "users": [{ "name": "doug", "access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "secret",
+            "attached": [{ "name": "All", "document": policy::everything() }] }],
+        "groups": [{ "name": "ops", "members": ["doug"], "policies": [policy::deny_without_mfa()] }],
+        "roles": [{ "name": "admin", "trust": policy::trust("arn:aws:iam::123456789012:user/doug"),
+            "max_session_seconds": 7200, "policies": [policy::everything()] }],
+    });
+    let world: World = serde_json::from_value(world).unwrap();
+    let (doug, arn) = (world.users[0].clone(), world.roles[0].arn());
+    let aws = Aws::start(world);
+    let keys = Client::of(&aws, &doug);
+    assert!(keys.call(&DESCRIBE).tag("Message").contains("explicit deny"));
+    let ask = |seconds| {
+        let asked = [("RoleSessionName", "story"), ("RoleArn", arn.as_str()), ("DurationSeconds", seconds)];
+        keys.call(&[&[("Action", "AssumeRole"), TOKEN[1]][..], &asked].concat())
+    };
+    // The group's policy denies this, too.
+    assert!(ask("7200").tag("Message").contains("explicit deny"));
+    aws.set_boundary("doug", None);
+    assert_eq!(ask("43201").tag("Code"), "ValidationError");
+}
