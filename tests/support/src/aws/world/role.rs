@@ -29,8 +29,8 @@ pub struct Role {
 }
 
 impl Role {
-    /// A role of the usual account that trusts exactly the users and roles whose ARNs its document names: nobody,
-    /// until [`Role::trust`] is given one. Sessions last an hour at most.
+    /// A role of the usual account that trusts nobody until [`Role::trust`] says whom, and may do nothing until
+    /// [`Role::policy`] says what. Its sessions last an hour at most.
     pub fn named(name: &str) -> Self {
         Self {
             name: name.into(),
