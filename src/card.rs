@@ -104,6 +104,16 @@ pub enum CardError {
     TimedOut,
 }
 
+impl CardError {
+    /// The same, said of the key that was asked for.
+    fn of_key(self, wanted: Option<Serial>) -> Self {
+        match self {
+            Self::NoToken { present, .. } => Self::NoToken { wanted, present },
+            other => other,
+        }
+    }
+}
+
 fn no_token(wanted: &Option<Serial>, present: &[Serial]) -> String {
     let found = present.iter().map(Serial::to_string).collect::<Vec<_>>().join(", ");
     match (wanted, present.is_empty()) {

@@ -35,6 +35,21 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// The names of the places where there is a key now, at least one; no key is asked for anything, so that
+    /// `pcsc:SERIAL` gives all of them. Limits as [`Reader::places`]'s.
+    pub fn names(&self, deadline: Instant) -> Result<Vec<String>, CardError> {
+        Ok(match self {
+            Self::Mock(_) => vec![self.to_string()],
+            Self::Pcsc(wanted) => super::pcsc::present::readers(deadline)
+                .map_err(|error| error.of_key(*wanted))?
+                .iter()
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect(),
+        })
+    }
+}
+
 impl Place {
     /// The reader's name, or `mock:PATH`.
     pub fn name(&self) -> String {

@@ -16,7 +16,7 @@ use crate::vault::Vault;
 pub mod account;
 mod conversation;
 pub mod memory;
-mod queue;
+pub mod queue;
 
 use conversation::{Conversation, IfLocked};
 use memory::Memory;
@@ -64,7 +64,7 @@ impl YubiKey {
     /// Asks the key in one place; `Err((true, _))` if another key may hold the account all the same.
     fn ask(&self, asked: Conversation<'_>) -> Result<Code, (bool, CodeError)> {
         let Conversation { place, deadline, attendant, .. } = asked;
-        let queued = self.queue.as_ref().map(|queue| queue.take(place, deadline, attendant));
+        let queued = self.queue.as_ref().map(|queue| queue.take(&place.name(), deadline, attendant));
         let _held = queued.transpose().map_err(|error| (true, error.into()))?;
         let (reached, code) = asked.hold();
         code.map_err(|error| {

@@ -13,6 +13,7 @@ use crate::cli::Token;
 use crate::code::CodeError;
 use crate::code::password::{self, Remembered};
 use crate::code::yubikey::account::nearest;
+use crate::code::yubikey::queue::Queue;
 use crate::error::Error;
 use crate::error::token::TokenError;
 use crate::oath::{self, Applet, Device, Listed, OathError, PasswordKey, Selected};
@@ -63,10 +64,15 @@ fn glance(card: &mut dyn Card) -> Result<Glance, CodeError> {
     Ok(Glance { device, accounts })
 }
 
-/// All keys that are there, each with a look at it.
+/// All keys that are there, each with a look at it, once no other onetap talks to one of them.
 fn look_at_all(context: &Context) -> Result<Vec<Present<Glance, CodeError>>, Error> {
-    let look = || context.any_reader().each(context.deadline, glance);
-    Ok(slowly(context, look).map_err(CodeError::from)?)
+    let (reader, queue) = (context.any_reader(), Queue::new(context.places.turns()));
+    let mut names = slowly(context, || reader.names(context.deadline))?;
+    // All at once, and always in the same order, so that two of us never wait for each other.
+    names.sort_unstable();
+    let take = |name: &String| queue.take(name, context.deadline, context.attendant.as_ref());
+    let _held = names.iter().map(take).collect::<Result<Vec<_>, _>>()?;
+    Ok(slowly(context, || reader.each(context.deadline, glance)).map_err(CodeError::from)?)
 }
 
 /// Says that the card is held by others where it takes long.
@@ -172,7 +178,21 @@ impl Key {
                 false => Err(CardError::Swapped.into()),
             }
         };
-        Ok(slowly(context, || self.reader.transact(context.deadline, visit))?)
+        self.hold(context, visit)
+    }
+
+    /// Comes back to the key, once no other onetap talks to it: a touch that somebody was asked for is not disturbed.
+    fn hold<T>(
+        &self,
+        context: &Context,
+        work: impl FnOnce(&mut dyn Card) -> Result<T, CodeError>,
+    ) -> Result<T, Error> {
+        let places = slowly(context, || self.reader.places(context.deadline))?;
+        let missing = CardError::NoToken { wanted: self.serial, present: Vec::new() };
+        let place = places.first().ok_or(missing)?;
+        let queue = Queue::new(context.places.turns());
+        let _held = queue.take(&place.name(), context.deadline, context.attendant.as_ref())?;
+        Ok(slowly(context, || place.transact(context.deadline, work))?)
     }
 
     fn holds(&self, id: &str) -> bool {

@@ -33,8 +33,7 @@ pub(in crate::card) fn keys(
     wanted: Option<Serial>,
     deadline: Instant,
 ) -> Result<Vec<(CString, Option<Serial>)>, CardError> {
-    let names = match (readers(deadline), wanted) {
-        (Err(CardError::NoToken { present, .. }), _) => return Err(CardError::NoToken { wanted, present }),
+    let names = match (readers(deadline).map_err(|error| error.of_key(wanted)), wanted) {
         (names, None) if names.as_ref().is_ok_and(|names| names.len() == 1) => {
             return Ok(names?.into_iter().map(|name| (name, None)).collect());
         }

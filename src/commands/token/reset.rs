@@ -16,7 +16,7 @@ pub(super) fn run(context: &Context, yes: bool) -> Result<(), Error> {
     };
     let question = format!("{what} on {} are removed for good.", key.named());
     confirm(context, &question, "reset", yes)?;
-    key.reader.transact(context.deadline, |card| match oath::select(card)?.device() == &key.device {
+    key.hold(context, |card| match oath::select(card)?.device() == &key.device {
         true => Ok(oath::reset(card)?),
         false => Err(CodeError::from(CardError::Swapped)),
     })?;
