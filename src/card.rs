@@ -96,6 +96,9 @@ pub enum CardError {
     /// Another program reset the card, and with it what was selected: the conversation must begin again, once.
     #[error("another program reset the YubiKey")]
     Reset,
+    /// The smart card service ended, or was restarted, while a touch was waited for.
+    #[error("the smart card service (pcscd) was stopped or restarted while the YubiKey waited for its touch")]
+    ServiceLost,
     /// Between two looks at it, the key in the reader became another one.
     #[error("another YubiKey was plugged in meanwhile, or this one was reset")]
     Swapped,

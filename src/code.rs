@@ -174,7 +174,8 @@ impl CodeError {
     pub fn is_absence(&self) -> bool {
         match self {
             Self::Card(error) => {
-                !matches!(error, CardError::MockFile { .. } | CardError::Removed | CardError::TimedOut)
+                use CardError::{MockFile, Removed, ServiceLost, TimedOut};
+                !matches!(error, MockFile { .. } | Removed | ServiceLost | TimedOut)
             }
             Self::NoAccount { .. } | Self::NoSeed { .. } | Self::Oath(OathError::NoApplet) => true,
             Self::Unattended(Unattended::Nobody(_)) => true,

@@ -64,6 +64,15 @@ impl Place {
         self.serial
     }
 
+    /// Waits for about three seconds until the smart card service is back after a restart, with the key in its reader;
+    /// [`CardError::NoService`] where it does not come.
+    pub fn wait_for_service(&self, deadline: Instant) -> Result<(), CardError> {
+        match &self.slot {
+            Slot::Mock(_) => Ok(()),
+            Slot::Pcsc(name) => super::pcsc::present::wait_for(name.clone(), deadline),
+        }
+    }
+
     /// Connects, holds the card while `work` runs, and leaves it as it was found. Limits as [`Reader::transact`]'s.
     pub fn transact<T, E: From<CardError>>(
         &self,

@@ -17,6 +17,8 @@ pub mod account;
 mod conversation;
 pub mod memory;
 pub mod queue;
+#[cfg(test)]
+mod several;
 
 use conversation::{Conversation, IfLocked};
 use memory::Memory;
@@ -78,8 +80,8 @@ impl YubiKey {
         })
     }
 
-    /// The first key that holds the account: those that are open first, so that nobody is asked for the password of a
-    /// key that is not the one.
+    /// The first key that holds the account: those that are open first, then those whose password the vault remembers,
+    /// so that neither the vault nor a person is asked for the password of a key that is not the one.
     fn first(
         &self,
         places: &[Place],
@@ -87,26 +89,26 @@ impl YubiKey {
         deadline: Instant,
         attendant: &dyn Attendant,
     ) -> Result<Code, CodeError> {
-        let mut why = None;
-        let mut locked = Vec::new();
-        let asked = |place, if_locked| {
-            self.ask(Conversation { source: self, place, if_locked, step, deadline, attendant })
+        use IfLocked::{Ask, PassOver, Recall, RecallAndAsk};
+        let rounds: &[IfLocked] = match places.len() {
+            0 | 1 => &[RecallAndAsk],
+            _ => &[PassOver, Recall, Ask],
         };
-        let if_locked = if places.len() > 1 { IfLocked::PassOver } else { IfLocked::Ask };
-        for place in places {
-            match asked(place, if_locked) {
-                Ok(code) => return Ok(code),
-                Err((true, CodeError::Oath(OathError::Locked))) => locked.push(place),
-                Err((true, error)) => why = Some(graver(why, error)),
-                Err((false, error)) => return Err(error),
+        let mut why = None;
+        let mut left: Vec<&Place> = places.iter().collect();
+        for if_locked in rounds.iter().copied() {
+            let passes_over = matches!(if_locked, PassOver | Recall);
+            let mut locked = Vec::new();
+            for place in left {
+                let asked = Conversation { source: self, place, if_locked, step, deadline, attendant };
+                match self.ask(asked) {
+                    Ok(code) => return Ok(code),
+                    Err((true, CodeError::Oath(OathError::Locked))) if passes_over => locked.push(place),
+                    Err((true, error)) => why = Some(graver(why, error)),
+                    Err((false, error)) => return Err(error),
+                }
             }
-        }
-        for place in locked {
-            match asked(place, IfLocked::Ask) {
-                Ok(code) => return Ok(code),
-                Err((true, error)) => why = Some(graver(why, error)),
-                Err((false, error)) => return Err(error),
-            }
+            left = locked;
         }
         Err(why.unwrap_or(CodeError::Card(CardError::NoToken { wanted: None, present: Vec::new() })))
     }

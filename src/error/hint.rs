@@ -56,6 +56,7 @@ pub(super) fn card_hint(error: &CardError) -> Option<String> {
             "allow the polkit actions org.debian.pcsc-lite.access_pcsc and org.debian.pcsc-lite.access_card".into()
         }
         CardError::Removed => "plug it in again and leave it in until the code was read".into(),
+        CardError::ServiceLost => "run the command again; a touch that was given does not count".into(),
         CardError::TimedOut => "run the command again and touch the key while it blinks".into(),
         _ => return None,
     })

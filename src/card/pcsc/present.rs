@@ -25,6 +25,23 @@ pub(in crate::card) fn readers(deadline: Instant) -> Result<Vec<CString>, CardEr
     named.recv_timeout(left(deadline)).unwrap_or(Err(CardError::Busy))
 }
 
+/// Waits, for about three seconds, until there is a key in the reader of this name again after the service went away.
+pub(in crate::card) fn wait_for(name: CString, deadline: Instant) -> Result<(), CardError> {
+    let (ready, back) = mpsc::channel();
+    begin("service", move || {
+        let _ = ready.send(patiently(deadline, || match look() {
+            Ok(names) if names.contains(&name) => Ok(()),
+            // Its readers come one after the other.
+            Ok(_) | Err(Attempt::Never(CardError::NoReader | CardError::NoToken { .. })) => {
+                Err(Attempt::Again(CardError::Removed))
+            }
+            Err(Attempt::Never(CardError::NoService)) => Err(Attempt::Again(CardError::NoService)),
+            Err(other) => Err(other),
+        }));
+    })?;
+    back.recv_timeout(left(deadline)).unwrap_or(Err(CardError::NoService))
+}
+
 /// The same with their serials, of those that tell one; or only the one of the serial that is `wanted`.
 ///
 /// A lone key is not asked unless a serial is wanted; several are, with two APDUs each. Keys that are held by others and say

@@ -19,13 +19,18 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// How long a key blinks before it gives up by itself.
 const KEYS_PATIENCE: Duration = Duration::from_secs(15);
 
-/// What to do with a key whose accounts are locked with a password.
+/// What to do with a key whose accounts are locked with a password. What does not open it passes it over
+/// ([`OathError::Locked`]): the account may be on another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IfLocked {
     /// Ask a person for the password.
     Ask,
-    /// Pass the key over for now ([`OathError::Locked`]): the account may be on another one.
+    /// Nothing: whoever reads the vault may make a person unlock it.
     PassOver,
+    /// Try the password that the vault remembers.
+    Recall,
+    /// Try what the vault remembers, and then ask.
+    RecallAndAsk,
 }
 
 /// One code, asked of the key in one place.
@@ -41,7 +46,24 @@ pub(super) struct Conversation<'a> {
 
 impl Conversation<'_> {
     /// The code, and whether the card was reached at all.
-    pub(super) fn hold(self) -> (bool, Result<Code, CodeError>) {
+    ///
+    /// If the service goes away before a person was asked for a touch, it is waited for and everything is said once
+    /// more; afterwards, the touch may have been given and its code lost ([`CardError::ServiceLost`]): nobody is made to
+    /// touch twice unawares.
+    pub(super) fn hold(&self) -> (bool, Result<Code, CodeError>) {
+        match self.converse() {
+            (_, Err(CodeError::Card(CardError::NoService))) => {}
+            outcome => return outcome,
+        }
+        let text = "the smart card service was restarted; the YubiKey is asked once more";
+        if let Err(error) = self.place.wait_for_service(self.deadline) {
+            return (true, Err(error.into()));
+        }
+        self.attendant.notice(Notice::Warning(text.into()));
+        self.converse()
+    }
+
+    fn converse(&self) -> (bool, Result<Code, CodeError>) {
         let mut reached = false;
         let code = thread::scope(|scope| {
             let (connected, connecting) = mpsc::channel::<()>();
@@ -91,15 +113,17 @@ impl Conversation<'_> {
         Code::parse(code.text().expose_secret()).ok_or_else(|| bad(&name, reason()))
     }
 
-    /// Opens the applet with what the vault remembers, else with what a person says.
+    /// Opens the applet with what the vault remembers, else with what a person says, as far as either may be asked.
     fn unlock<'c>(&self, locked: LockedApplet<'c>) -> Result<Applet<'c>, CodeError> {
+        let recall = matches!(self.if_locked, IfLocked::Recall | IfLocked::RecallAndAsk);
+        let ask = matches!(self.if_locked, IfLocked::Ask | IfLocked::RecallAndAsk);
         let selected = match &self.source.vault {
-            Some(vault) => Remembered::new(vault.as_ref()).unlock(locked, self.attendant)?,
-            None => Selected::Locked(locked),
+            Some(vault) if recall => Remembered::new(vault.as_ref()).unlock(locked, self.attendant)?,
+            _ => Selected::Locked(locked),
         };
         match selected {
             Selected::Open(applet) => Ok(applet),
-            Selected::Locked(_) if self.if_locked == IfLocked::PassOver => Err(OathError::Locked.into()),
+            Selected::Locked(_) if !ask => Err(OathError::Locked.into()),
             Selected::Locked(locked) => {
                 let serial = self.place.serial();
                 let key = password::ask(locked.device(), serial, self.deadline, self.attendant)?;
@@ -133,6 +157,7 @@ impl Conversation<'_> {
             }
         }
         let (account, profile) = (self.source.account.clone(), self.source.profile.clone());
+        let asked = Instant::now();
         let calculated = until_touched(
             self.attendant,
             PATIENCE,
@@ -143,6 +168,10 @@ impl Conversation<'_> {
         match calculated {
             // The card had answered before, and only a touch takes long: this is the person's silence, not the card's.
             Err(OathError::Card(CardError::TimedOut)) => Err(CodeError::TouchTimedOut),
+            // Before that nobody was told to touch anything.
+            Err(OathError::Card(CardError::NoService)) if asked.elapsed() >= PATIENCE => {
+                Err(CardError::ServiceLost.into())
+            }
             calculated => Ok(calculated?),
         }
     }
