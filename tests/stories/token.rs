@@ -3,7 +3,7 @@
 //! Needs the Debian packages `pcscd`, `vsmartcard-vpcd` and `oathtool`, and `ykman` in `$ONETAP_TEST_VENV/bin`.
 
 use std::fs;
-use std::io::BufRead as _;
+use std::io::{BufRead as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
@@ -15,6 +15,7 @@ use onetap::code::yubikey::YubiKey;
 use onetap::code::{CodeSource as _, TimeStep};
 use onetap::files::{Private, write_whole};
 use onetap_support::pcscd::Pcscd;
+use onetap_support::secret_service::{Collection, SecretService};
 use onetap_support::vpcd::InsertedToken;
 use secrecy::SecretString;
 
@@ -53,6 +54,7 @@ impl TokenFile {
 
 /// A daemon with one reader, and a token in it.
 struct Bench {
+    env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
     token: TokenFile,
     inserted: InsertedToken,
     pcscd: Pcscd,
@@ -64,7 +66,7 @@ impl Bench {
         let token = TokenFile::new(text);
         let inserted = InsertedToken::insert(&token.path, pcscd.port(0)).unwrap();
         pcscd.wait_for_cards(1).unwrap();
-        Self { token, inserted, pcscd }
+        Self { env: Vec::new(), token, inserted, pcscd }
     }
 
     fn client(&self, reader: &str, account: &str) -> Client {
@@ -81,11 +83,10 @@ impl Bench {
         let venv = std::env::var("ONETAP_TEST_VENV")
             .expect("ONETAP_TEST_VENV names a Python environment with ykman");
         Command::new(Path::new(&venv).join("bin/ykman"))
-            // Debian's driver shows two slots a reader, and Yubico's client would take the empty one for a key too.
-            .args(["--reader", &format!("{NAME} 00 00")])
             .args(args)
             .env("PCSCLITE_CSOCK_NAME", self.pcscd.socket())
             .env("HOME", self.pcscd.socket().parent().unwrap())
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .output()
             .expect("ykman (PyPI yubikey-manager) is in $ONETAP_TEST_VENV/bin")
@@ -119,16 +120,21 @@ impl Client {
     }
 }
 
-/// A program that is not ours, at the card without a transaction: sends LIST, or holds the card exclusively until its
-/// input ends.
+/// A program that is not ours: sends LIST without a transaction; or holds the card, exclusively or in a transaction,
+/// until its input ends.
 #[test]
 fn the_other_program_that_other_stories_start() {
     let Ok(task) = std::env::var("STORY_OTHER_PROGRAM") else { return };
     let context = pcsc::Context::establish(pcsc::Scope::User).unwrap();
     let reader = std::ffi::CString::new(format!("{NAME} 00 00")).unwrap();
     let share = if task == "hold" { pcsc::ShareMode::Exclusive } else { pcsc::ShareMode::Shared };
-    let card = context.connect(&reader, share, pcsc::Protocols::ANY).unwrap();
-    if task == "list" {
+    let mut card = context.connect(&reader, share, pcsc::Protocols::ANY).unwrap();
+    if task == "transact" {
+        let transaction = card.transaction().unwrap();
+        println!("\nCLIENT holds");
+        let _ = std::io::stdin().read_line(&mut String::new());
+        transaction.end(pcsc::Disposition::LeaveCard).map_err(|(_, error)| error).unwrap();
+    } else if task == "list" {
         let mut buffer = [0; 264];
         let answer = card.transmit(&[0x00, 0xa1, 0x00, 0x00], &mut buffer).unwrap();
         println!("\nCLIENT status {:02x?}", &answer[answer.len() - 2..]);
@@ -139,7 +145,7 @@ fn the_other_program_that_other_stories_start() {
     card.disconnect(pcsc::Disposition::LeaveCard).map_err(|(_, error)| error).unwrap();
 }
 
-fn other_program(pcscd: &Pcscd, task: &str) -> Client {
+pub(super) fn other_program(pcscd: &Pcscd, task: &str) -> OtherProgram {
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "token::the_other_program_that_other_stories_start", "--nocapture"])
         .env("PCSCLITE_CSOCK_NAME", pcscd.socket())
@@ -149,7 +155,34 @@ fn other_program(pcscd: &Pcscd, task: &str) -> Client {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    Client(child)
+    OtherProgram { child, lines: None }
+}
+
+/// Somebody else at the card.
+pub(super) struct OtherProgram {
+    child: Child,
+    // It ends with its pipe.
+    lines: Option<std::io::BufReader<std::process::ChildStdout>>,
+}
+
+impl OtherProgram {
+    /// Waits until it holds the card.
+    pub(super) fn holding(mut self) -> Self {
+        let mut lines = std::io::BufReader::new(self.child.stdout.take().unwrap());
+        assert!(lines.by_ref().lines().any(|line| line.unwrap().ends_with("CLIENT holds")));
+        Self { lines: Some(lines), ..self }
+    }
+
+    /// Ends its hold.
+    pub(super) fn let_go(mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().unwrap().success());
+        drop(self.lines.take());
+    }
+
+    fn outcome(self) -> String {
+        Client(self.child).outcome()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -225,17 +258,14 @@ fn a_card_is_left_as_it_was_found_and_reset_only_after_an_unlock() {
 #[test]
 fn a_card_that_another_program_holds_for_itself_is_busy_and_served_once_it_is_free() {
     let bench = Bench::new(&uri(""));
-    let mut holder = other_program(&bench.pcscd, "hold");
-    let mut lines = std::io::BufReader::new(holder.0.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().ends_with("CLIENT holds")));
+    let holder = other_program(&bench.pcscd, "hold").holding();
     let began = Instant::now();
     let refused = bench.client("pcsc", ARN).outcome();
     assert_eq!(refused, "CardBusy\nCardFree\nerror Card(Busy): another program holds the YubiKey\n");
     assert!(began.elapsed() < Duration::from_secs(6), "the patience is about three seconds");
     let patient = bench.client("pcsc", ARN);
-    drop(holder.0.stdin.take());
+    holder.let_go();
     assert!(patient.outcome().ends_with(&format!("code {}\n", at_step_1())));
-    assert!(holder.0.wait().unwrap().success());
 }
 
 #[test]
@@ -440,4 +470,33 @@ fn wait_until(reached: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn yubicos_client_finds_the_token_by_itself_and_by_its_serial_and_remembers_its_password() {
+    let mut bench = Bench::new(&format!("serial 11111111\n{}", uri("")));
+    let service = SecretService::start(Collection::Unlocked).expect("this test needs dbus and gnome-keyring");
+    bench.env = service.env().into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    assert_eq!(bench.ykman(&["list", "--serials"]), "11111111\n");
+    let told = bench.ykman(&["list"]);
+    assert!(told.starts_with("YubiKey ") && told.contains("[OTP+FIDO+CCID] Serial: 11111111"), "{told}");
+    let list = ["--device", "11111111", "oath", "accounts", "list"];
+    assert_eq!(bench.ykman(&list), format!("{ARN}\n"));
+    assert!(!bench.ykman_output(&["--device", "22222222", "oath", "accounts", "list"]).status.success());
+
+    bench.ykman(&["oath", "access", "change", "-n", "hunter2"]);
+    let refused = |args: &[&str]| {
+        let output = bench.ykman_output(args);
+        assert!(!output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    refused(&["oath", "accounts", "list"]);
+    assert!(refused(&["oath", "access", "remember", "-p", "hunter3"]).contains("Wrong password?"));
+    refused(&["oath", "accounts", "list"]);
+    assert!(bench.ykman(&["oath", "access", "remember", "-p", "hunter2"]).contains("Password remembered."));
+    assert_eq!(bench.ykman(&list), format!("{ARN}\n"));
+    assert!(bench.ykman(&["oath", "info"]).contains("is remembered by ykman"));
+    bench.ykman(&["oath", "access", "forget"]);
+    refused(&list);
+    assert_eq!(bench.client("pcsc", ARN).outcome(), format!("code {}\n", at_step_1()));
 }

@@ -282,7 +282,7 @@ impl Rig {
 
     fn ykman(&self, arguments: &[&str]) -> String {
         let mut command = self.home.program(python_tool("ykman"));
-        let output = said(command.args(["--reader", &format!("{READER} 00 00")]).args(arguments));
+        let output = said(command.args(arguments));
         assert_eq!(output.status, 0, "ykman {arguments:?}: {output:?}\n{}", self.pcscd.log());
         output.stdout
     }
@@ -387,4 +387,35 @@ fn with_two_keys_both_are_listed_and_none_is_changed_unnamed() {
     refused(&home.run(&["token", "list", "--reader", "pcsc:5"]), 5, &["5 is not plugged in; found 11111110"]);
     drop(rig.pcscd);
     refused(&rig.home.run(&["token", "list"]), 5, &["pcscd"]);
+}
+
+#[test]
+fn a_verb_waits_while_a_code_of_the_same_key_is_touched_for() {
+    let rig = Rig::new(&[READER]);
+    let doug = onetap_support::aws::User::doug();
+    let added = rig.home.add(&doug, &["--mfa-serial", ARN, "--region", "eu-west-1", "--offline"]);
+    assert_eq!(added.status, 0, "{added:?}");
+    for (name, touch) in [(ARN, None), ("other", Some("--no-touch"))] {
+        let mut arguments = vec!["token", "add", "--stdin", "--account", name];
+        arguments.extend(touch);
+        good(&fed(&rig.home, &arguments, SEED), &["Added"]);
+    }
+    let logged = || rig.home.read("token0.log").lines().count();
+    let before = logged();
+    let mut code = rig.home.onetap(&["code", "doug", "--code", "yubikey"]);
+    let code = code.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = std::time::Instant::now() + SOON;
+    while !rig.home.read("token0.log").lines().skip(before).any(|line| line.ends_with(" CALCULATE")) {
+        assert!(std::time::Instant::now() < deadline, "no code is asked for");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let asked = logged();
+    let renamed = rig.home.run(&["token", "rename", "other", "mine"]);
+    good(&renamed, &["other is now mine"]);
+    assert!(renamed.stderr.contains("another onetap that uses this YubiKey"), "{renamed:?}");
+    let code = Said::from(code.wait_with_output().unwrap());
+    assert!(code.status == 0 && code.stdout.len() == 7, "{code:?}");
+    assert_eq!(code.stderr.matches("ouch").count(), 1, "one notice: {}", code.stderr);
+    assert_eq!(asked - before, 2, "SELECT and CALCULATE, and nothing of the verb's in between");
+    assert_eq!(rig.home.read("token0").matches("touch=true").count(), 1);
 }

@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+mod between;
+
+pub use between::{Between, Event, Happens};
+
 /// Where Debian puts vpcd's driver.
 const DRIVER: &str = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
 
@@ -45,9 +49,7 @@ impl Pcscd {
         let mut config = String::new();
         let mut ports = Vec::new();
         for (place, name) in readers.iter().enumerate() {
-            // Every reader needs a copy of the driver: it keeps its state in global variables.
-            let driver = home.path().join(format!("vpcd{place}.so"));
-            fs::copy(DRIVER, &driver).map_err(lacks("vsmartcard-vpcd"))?;
+            let driver = driver(home.path(), place)?;
             let port = free_ports()?;
             let driver = driver.display();
             config += &format!(
@@ -56,22 +58,18 @@ impl Pcscd {
             ports.push(port);
         }
         fs::write(home.path().join("reader.conf"), config)?;
-        let log = fs::File::create(home.path().join("pcscd.log"))?;
-        let mut unshare = Command::new("unshare");
-        // Whoever is not root becomes it in a namespace of users.
-        unshare.arg(if rustix::process::geteuid().is_root() { "--mount" } else { "--map-root-user" });
-        unshare.args(["--mount", "sh", "-c", NAMESPACE, "pcscd"]);
-        unshare.arg(home.path().join("run")).arg(home.path().join("reader.conf"));
-        let daemon = unshare
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .map_err(lacks("unshare (util-linux)"))?;
-        let mut started = Self { daemon, home, ports };
+        let mut started = Self { daemon: daemon(home.path())?, home, ports };
         started.wait_for_socket()?;
         Ok(started)
+    }
+
+    /// Stops the daemon and starts it again, with the same socket and readers; what was plugged in is not.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.kill()?;
+        // What the first one left would be taken for an answer of the second.
+        fs::remove_file(self.socket())?;
+        self.daemon = daemon(self.home.path())?;
+        self.wait_for_socket()
     }
 
     /// The path for `PCSCLITE_CSOCK_NAME`.
@@ -123,6 +121,49 @@ impl Drop for Pcscd {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// Starts the daemon in a namespace of its own.
+fn daemon(home: &Path) -> io::Result<Child> {
+    let log = fs::File::create(home.join("pcscd.log"))?;
+    let mut unshare = Command::new("unshare");
+    // Whoever is not root becomes it in a namespace of users.
+    unshare.arg(if rustix::process::geteuid().is_root() { "--mount" } else { "--map-root-user" });
+    unshare.args(["--mount", "sh", "-c", NAMESPACE, "pcscd"]);
+    unshare.arg(home.join("run")).arg(home.join("reader.conf"));
+    unshare
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .map_err(lacks("unshare (util-linux)"))
+}
+
+/// A driver of one slot around a copy of vpcd's: it keeps its state in global variables, so every reader needs a copy.
+fn driver(home: &Path, place: usize) -> io::Result<PathBuf> {
+    let (vpcd, driver) = (home.join(format!("vpcd{place}.so")), home.join(format!("one-slot{place}.so")));
+    let (stub, source) = (home.join(format!("stub{place}.so")), home.join("one-slot.c"));
+    fs::copy(DRIVER, &vpcd).map_err(lacks("vsmartcard-vpcd"))?;
+    fs::write(&source, include_str!("one-slot.c"))?;
+    // The loader knows libraries by their names and would find every copy to be the first; the stub has the copy's path
+    // for its name, and is linked in its place.
+    let soname = format!("-Wl,-soname,{}", vpcd.display());
+    let shared = |arguments: &[&Path]| {
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-Wl,--no-as-needed", "-o"]).args(arguments);
+        compiler
+    };
+    let mut empty = shared(&[&stub]);
+    empty.args([&soname, "-x", "c", "/dev/null"]);
+    let mut whole = shared(&[&driver, &source, &stub]);
+    for command in [&mut empty, &mut whole] {
+        let output = command.output().map_err(lacks("a C compiler (gcc)"))?;
+        if !output.status.success() {
+            return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+        }
+    }
+    Ok(driver)
 }
 
 fn answers(socket: &Path) -> bool {
