@@ -16,6 +16,8 @@ mod doctor;
 mod keys;
 #[path = "stories/main_job.rs"]
 mod main_job;
+#[path = "stories/pcsc.rs"]
+mod pcsc;
 #[path = "stories/pipeline.rs"]
 mod pipeline;
 #[path = "stories/real_parts.rs"]

@@ -32,6 +32,7 @@ pub(super) fn code_hint(error: &CodeError) -> Option<String> {
         CodeError::Oath(OathError::Full) => "remove one: `onetap token delete NAME`".into(),
         CodeError::Oath(OathError::TooOld(_, "touch")) => "add --no-touch to store it without".into(),
         CodeError::Oath(OathError::NoApplet) => "enable it: `ykman config usb --enable OATH`".into(),
+        CodeError::Oath(OathError::OtherApplet) => return card_hint(&CardError::Busy),
         CodeError::Oath(OathError::WrongPassword) => {
             "type the password that was set for the OATH application".into()
         }
@@ -50,7 +51,9 @@ pub(super) fn card_hint(error: &CardError) -> Option<String> {
         }
         CardError::NoReader | CardError::NoToken { .. } => "plug it in and run the command again".into(),
         CardError::NoService if cfg!(target_os = "linux") => {
-            "start it: `sudo systemctl start pcscd.socket` (Debian: `sudo apt-get install pcscd`)".into()
+            "start it: `sudo systemctl start pcscd.socket` (Debian: `sudo apt-get install pcscd`); if it runs, `onetap \
+             doctor` tells what is in the way"
+                .into()
         }
         CardError::NotAllowed => {
             "allow the polkit actions org.debian.pcsc-lite.access_pcsc and org.debian.pcsc-lite.access_card".into()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use secrecy::{SecretSlice, SecretString};
 
 use super::*;
 use crate::attendant::{Question, Unattended};
