@@ -22,6 +22,8 @@ mod pcsc;
 mod pipeline;
 #[path = "stories/real_parts.rs"]
 mod real_parts;
+#[path = "stories/serials.rs"]
+mod serials;
 #[path = "stories/shells.rs"]
 mod shells;
 #[path = "stories/stand_in.rs"]

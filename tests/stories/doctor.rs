@@ -151,7 +151,7 @@ impl Scdaemon {
             .spawn()
             .expect("scdaemon (package scdaemon)");
         let mut stdin = daemon.stdin.take().unwrap();
-        // The virtual token has neither OpenPGP nor PIV; this opens a card for what is to come, whatever is on it.
+        // The virtual token has no OpenPGP; this opens a card for what is to come, whatever is on it.
         stdin.write_all(b"SERIALNO undefined\n").unwrap();
         let mut stdout = BufReader::new(daemon.stdout.take().unwrap());
         let mut lines = stdout.by_ref().lines().map_while(Result::ok);

@@ -10,14 +10,14 @@ use std::time::Duration;
 use sha1::{Digest as _, Sha1};
 
 use super::apdu::{self, Apdu};
-use super::faults::TouchComes;
+use super::faults::{Application, TouchComes};
 use super::file::Token;
 
 mod commands;
 mod hmac;
+mod others;
 
 const OATH: &[u8] = &[0xa0, 0x00, 0x00, 0x05, 0x27, 0x21, 0x01];
-const MANAGEMENT: &[u8] = &[0xa0, 0x00, 0x00, 0x05, 0x27, 0x47, 0x11, 0x17];
 
 /// Most bytes of one answer to a short command, before `61xx`.
 const CHUNK: usize = 255;
@@ -53,6 +53,8 @@ impl fmt::Debug for Outcome {
 enum Applet {
     Management,
     Oath,
+    Otp,
+    Piv,
 }
 
 /// A response before it is cut into chunks: data, or a status word that is not 9000.
@@ -182,63 +184,31 @@ impl Emulator {
         let rest = std::mem::take(&mut self.rest);
         match (apdu.cla, apdu.ins, apdu.p1, self.selected) {
             (0x00, 0xa4, 0x04, _) => self.select(apdu.data),
-            (0x00, 0x1d, page, Some(Applet::Management)) => self.config(page),
             (0x00, ins, _, Some(Applet::Oath)) => self.oath(ins, apdu, rest),
+            (0x00, ins, p1, Some(applet)) => self.other(applet, ins, p1),
             (0x00, ..) => Err(0x6d00),
             _ => Err(0x6e00),
         }
     }
 
     fn select(&mut self, aid: &[u8]) -> Response {
+        if aid != OATH {
+            return self.select_other(aid);
+        }
+        if self.token.faults.without.contains(&Application::Oath) {
+            return Err(0x6a82);
+        }
         let firmware = self.token.firmware;
-        match aid {
-            OATH => {
-                self.selected = Some(Applet::Oath);
-                self.unlocked = self.token.password_key.is_none();
-                let mut answer = Vec::new();
-                apdu::put(0x79, &[firmware.0, firmware.1, firmware.2], &mut answer);
-                apdu::put(0x71, &self.token.salt, &mut answer);
-                if !self.unlocked {
-                    self.challenge = self.draw().to_vec();
-                    apdu::put(0x74, &self.challenge, &mut answer);
-                    apdu::put(0x7b, &[0x01], &mut answer);
-                }
-                Ok(answer)
-            }
-            MANAGEMENT => {
-                self.selected = Some(Applet::Management);
-                let (major, minor, patch) = firmware;
-                Ok(format!("Virtual mgr - FW version {major}.{minor}.{patch}").into_bytes())
-            }
-            _ => Err(0x6a82),
+        self.selected = Some(Applet::Oath);
+        self.unlocked = self.token.password_key.is_none();
+        let mut answer = Vec::new();
+        apdu::put(0x79, &[firmware.0, firmware.1, firmware.2], &mut answer);
+        apdu::put(0x71, &self.token.salt, &mut answer);
+        if !self.unlocked {
+            self.challenge = self.draw().to_vec();
+            apdu::put(0x74, &self.challenge, &mut answer);
+            apdu::put(0x7b, &[0x01], &mut answer);
         }
-    }
-
-    /// The management applet's READ CONFIG: what a YubiKey 5 says of itself, from firmware 4.1.
-    fn config(&self, page: u8) -> Response {
-        let (major, minor, patch) = self.token.firmware;
-        if (major, minor) < (4, 1) {
-            return Err(0x6d00);
-        }
-        if page != 0 {
-            return Err(0x6a86);
-        }
-        // OTP, U2F, OpenPGP, PIV, OATH and FIDO2.
-        const CAPABILITIES: [u8; 2] = [0x02, 0x3b];
-        let mut fields = Vec::new();
-        apdu::put(0x01, &CAPABILITIES, &mut fields);
-        if let Some(serial) = self.token.serial {
-            apdu::put(0x02, &serial.to_be_bytes(), &mut fields);
-        }
-        apdu::put(0x04, &[0x01], &mut fields); // a keychain's form, USB-A
-        apdu::put(0x05, &[major, minor, patch], &mut fields);
-        apdu::put(0x03, &CAPABILITIES, &mut fields);
-        apdu::put(0x06, &[0, 0], &mut fields);
-        apdu::put(0x07, &[0x0f], &mut fields);
-        apdu::put(0x08, &[0], &mut fields);
-        apdu::put(0x0a, &[0], &mut fields); // no lock code
-        let mut answer = vec![u8::try_from(fields.len()).unwrap_or(u8::MAX)];
-        answer.append(&mut fields);
         Ok(answer)
     }
 

@@ -14,6 +14,17 @@ pub enum TouchComes {
     Never,
 }
 
+/// An application that a key may not have, or not over USB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Application {
+    /// The management applet.
+    Management,
+    /// OATH.
+    Oath,
+    /// PIV.
+    Piv,
+}
+
 /// The scripted faults. Each counts anew at every use of the token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
@@ -25,6 +36,8 @@ pub struct Faults {
     pub reset_after: Vec<u32>,
     /// When a touch comes.
     pub touch: TouchComes,
+    /// `fault without management`, `oath` or `piv`: the application is not there.
+    pub without: Vec<Application>,
 }
 
 impl Default for TouchComes {
@@ -41,10 +54,16 @@ impl Faults {
             ("busy", _) => self.busy = number()?,
             ("removed-after", _) => self.removed_after = Some(number()?),
             ("reset-after", _) => self.reset_after.push(number()?),
+            ("without", "management") => self.without.push(Application::Management),
+            ("without", "oath") => self.without.push(Application::Oath),
+            ("without", "piv") => self.without.push(Application::Piv),
             ("touch", "never") => self.touch = TouchComes::Never,
             ("touch-after", _) => self.touch = TouchComes::After(Duration::from_millis(u64::from(number()?))),
             _ => {
-                return Err("faults are busy N, removed-after N, reset-after N, touch never, touch-after MS");
+                return Err(
+                    "faults are busy N, removed-after N, reset-after N, touch never, touch-after MS, without \
+                     management, without oath, without piv",
+                );
             }
         }
         Ok(())

@@ -257,7 +257,7 @@ fn derive(word: &str, salt: &[u8]) -> Zeroizing<[u8; 16]> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::faults::TouchComes;
+    use super::super::faults::{Application, TouchComes};
     use super::*;
 
     const URI: &str = "otpauth://totp/a:b?secret=GEZDGNBVGY3TQOJQ";
@@ -266,13 +266,20 @@ mod tests {
     fn a_whole_file_is_read_and_an_unchanged_one_is_written_as_it_was() {
         let text = format!(
             "# a token\n\nserial 11111111\nfirmware 5.7.1\nsalt 0102030405060708\npassword correct horse\n{URI}&touch=true\n\
-             colour blue\nfault busy 2\nfault removed-after 3\nfault reset-after 1\nfault reset-after 2\nfault touch-after 5\n"
+             colour blue\nfault busy 2\nfault removed-after 3\nfault reset-after 1\nfault reset-after 2\nfault touch-after 5\n\
+             fault without piv\n"
         );
         let file = TokenFile::read(&text).unwrap();
         assert_eq!((file.token.serial, file.token.firmware), (Some(11_111_111), (5, 7, 1)));
         assert_eq!(file.token.salt, [1, 2, 3, 4, 5, 6, 7, 8]);
         let touch = TouchComes::After(Duration::from_millis(5));
-        let faults = Faults { busy: 2, removed_after: Some(3), reset_after: vec![1, 2], touch };
+        let faults = Faults {
+            busy: 2,
+            removed_after: Some(3),
+            reset_after: vec![1, 2],
+            touch,
+            without: vec![Application::Piv],
+        };
         assert_eq!(file.token.faults, faults);
         assert_eq!(*file.write_back(&file.token), text);
         assert!(!format!("{file:?}").contains("correct"));
