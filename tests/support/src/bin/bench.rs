@@ -1,7 +1,8 @@
-//! What onetap costs, in one run: the cached call beside an empty Rust `main`, and the cold call over TLS.
+//! What onetap costs, in one run: the cached call beside an empty Rust `main`, the cold call over TLS, and a code beside
+//! Yubico's client.
 //!
-//! `bench ONETAP FLOOR [--check]`: two binaries of one profile; `tests/bench` builds them and calls this. With
-//! `--check` a broken budget of instructions, APDUs or requests is an error. Wall time and memory belong to the
+//! `bench ONETAP FLOOR [--check]`: two binaries of one profile; `tests/bench` builds them and calls this. `bench ONETAP
+//! --codes [--check]` measures the codes only. With `--check` a broken budget of instructions, APDUs or requests is an error. Wall time and memory belong to the
 //! machine: they are printed and never fail.
 
 use std::error::Error;
@@ -10,6 +11,10 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+#[path = "bench/codes.rs"]
+mod codes;
+
+use codes::Codes;
 use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use onetap_support::aws::{Aws, Options, User, World};
 use onetap_support::home::{Home, uri};
@@ -31,20 +36,32 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (onetap, floor, check) = match arguments.as_slice() {
-        [onetap, floor] => (onetap, floor, false),
-        [onetap, floor, flag] if flag == "--check" => (onetap, floor, true),
-        _ => return failed("usage: bench ONETAP FLOOR [--check]"),
+    let (paths, flags): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|argument| !argument.starts_with("--"));
+    let flag = |wanted: &str| flags.iter().any(|flag| *flag == wanted);
+    let outcome = match paths.as_slice() {
+        [onetap] if flag("--codes") => print(onetap, None),
+        [onetap, floor] => print(onetap, Some(floor)),
+        _ => return failed("usage: bench ONETAP FLOOR [--check], or bench ONETAP --codes [--check]"),
     };
-    let table = match measure(onetap, floor) {
-        Ok(table) => table,
-        Err(error) => return failed(&error.to_string()),
-    };
-    let _ = table.print(&mut io::stdout());
-    match table.broken().next() {
-        Some(_) if check => ExitCode::FAILURE,
-        _ => ExitCode::SUCCESS,
+    match outcome {
+        Ok(true) if flag("--check") => ExitCode::FAILURE,
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => failed(&error.to_string()),
     }
+}
+
+/// Measures and prints; whether a budget is broken.
+fn print(onetap: &str, floor: Option<&String>) -> Outcome<bool> {
+    let mut broken = false;
+    if let Some(floor) = floor {
+        let table = measure(onetap, floor)?;
+        table.print(&mut io::stdout())?;
+        broken = table.broken().next().is_some();
+    }
+    let codes = Codes::measure(&fs::canonicalize(onetap)?)?;
+    codes.print(&mut io::stdout())?;
+    Ok(broken || codes.broken())
 }
 
 fn failed(why: &str) -> ExitCode {
