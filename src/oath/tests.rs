@@ -327,6 +327,10 @@ impl Dice {
         self.0 ^= self.0 << 17;
         self.0 % sides
     }
+
+    fn below(&mut self, sides: usize) -> usize {
+        usize::try_from(self.roll(u64::try_from(sides).unwrap())).unwrap()
+    }
 }
 
 #[test]
@@ -400,6 +404,124 @@ fn a_hundred_thousand_random_commands_leave_client_and_token_in_agreement() {
                     (None, Err(OathError::NoAccount)) => {}
                     (held, answer) => panic!("{held:?} {answer:?}"),
                 }
+            }
+        }
+    }
+}
+
+/// An account as the model of the next test knows it.
+struct Modelled {
+    id: String,
+    algorithm: Algorithm,
+    digits: u8,
+    touch: Touch,
+}
+
+#[test]
+fn a_hundred_thousand_random_commands_from_random_states_agree_on_names_touch_and_passwords() {
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    let mut commands = 0;
+    while commands < 100_000 {
+        // Another key each time, which 500 commands lead from state to state.
+        let mut chip = Chip::of(&format!("serial {}\nfault touch-after 0\n", dice.roll(1 << 32)));
+        let mut model: Vec<Modelled> = Vec::new();
+        let mut password: Option<usize> = None;
+        let salt = open(&mut chip).device().salt.clone();
+        let keys = ["a", "b", "c"].map(|word| PasswordKey::derive(&word.into(), &salt));
+        for _ in 0..500 {
+            commands += 1;
+            let name =
+                format!("{}{}", ["", "60/", "i:", "arn:aws:iam::1:mfa/"][dice.below(4)], dice.roll(12));
+            let held = model.iter().position(|account| account.id == name);
+            let selected = select(&mut chip).unwrap();
+            let mut applet = match (selected, password) {
+                (Selected::Open(applet), None) => applet,
+                (Selected::Locked(locked), Some(word)) => match dice.roll(4) {
+                    0 => {
+                        let wrong = PasswordKey::from_bytes([7; 16]);
+                        assert_eq!(locked.unlock(&wrong).err(), Some(OathError::WrongPassword));
+                        continue;
+                    }
+                    _ => locked.unlock(&keys[word]).unwrap(),
+                },
+                (selected, password) => panic!("{selected:?} {password:?}"),
+            };
+            match dice.roll(9) {
+                0 | 1 => {
+                    let algorithm = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][dice.below(3)];
+                    let touch = [Touch::NotNeeded, Touch::Required][dice.below(2)];
+                    let digits = [6, 7, 8][dice.below(3)];
+                    let seed = b"12345678901234567890".to_vec().into();
+                    let kind = Kind::Totp { period: 30 };
+                    let put = applet.put(&Credential::with_id(&name, seed, kind, algorithm, digits, touch));
+                    if held.is_none() && model.len() == 32 {
+                        assert_eq!(put, Err(OathError::Full));
+                        continue;
+                    }
+                    assert_eq!(put, Ok(()));
+                    let account = Modelled { id: name, algorithm, digits, touch };
+                    match held {
+                        Some(place) => model[place] = account,
+                        None => model.push(account),
+                    }
+                }
+                2 => {
+                    let new = format!("renamed:{}", dice.roll(12));
+                    let taken = model.iter().any(|account| account.id == new);
+                    let renamed = applet.rename(&name, &new);
+                    match (held, taken) {
+                        (None, _) => assert_eq!(renamed, Err(OathError::NoAccount)),
+                        (Some(_), true) => assert_eq!(renamed, Err(OathError::Refused)),
+                        (Some(place), false) => {
+                            assert_eq!(renamed, Ok(()));
+                            model[place].id = new;
+                        }
+                    }
+                }
+                3 => match dice.roll(2) {
+                    0 => {
+                        let word = dice.below(3);
+                        assert_eq!(applet.set_password(&keys[word]), Ok(()));
+                        password = Some(word);
+                    }
+                    _ => {
+                        assert_eq!(applet.clear_password(), Ok(()));
+                        password = None;
+                    }
+                },
+                4 => match held {
+                    Some(place) => {
+                        model.remove(place);
+                        assert_eq!(applet.delete(&name), Ok(()));
+                    }
+                    None => assert_eq!(applet.delete(&name), Err(OathError::NoAccount)),
+                },
+                5 => {
+                    let listed = applet.list().unwrap();
+                    let listed = listed.iter().map(|account| (account.id.as_str(), account.algorithm));
+                    assert!(listed.eq(model.iter().map(|account| (account.id.as_str(), account.algorithm))));
+                }
+                6 => {
+                    let all = applet.calculate_all(1).unwrap();
+                    let told = all.iter().map(|account| match &account.calculated {
+                        Calculated::Code(code) => (code.digits, Touch::NotNeeded),
+                        Calculated::WantsTouch { digits } => (*digits, Touch::Required),
+                        Calculated::Counts { .. } => panic!("none counts"),
+                    });
+                    assert!(told.eq(model.iter().map(|account| (account.digits, account.touch))));
+                }
+                _ => match (held, applet.calculate(&name, 1)) {
+                    (Some(place), Ok(code)) => {
+                        let Modelled { algorithm, digits, .. } = model[place];
+                        // RFC 6238's 94287082 is SHA-1's; its key is another for the other hashes.
+                        assert_eq!(code.digits, digits);
+                        if algorithm == Algorithm::Sha1 {
+                            assert!("94287082".ends_with(&*shown(&code)));
+                        }
+                    }
+                    (None, Err(OathError::NoAccount)) => {}
+                    (held, answer) => panic!("{held:?} {answer:?}"),
+                },
             }
         }
     }
