@@ -66,6 +66,10 @@ fn an_account_is_added_with_touch_listed_renamed_and_deleted() {
         )
     );
     good(&home.run(&["token", "accounts"]), &["NAME", ARN, "required"]);
+    let list = home.run(&["token", "list"]);
+    assert!(list.stdout.ends_with(&format!("\n  {ARN}\n")) && list.stdout.lines().count() == 3, "{list:?}");
+    let list = home.run(&["token", "list", "--json"]).stdout;
+    assert!(list.contains(&format!("\"accounts\":1,\"names\":[\"{ARN}\"],\"locked\":false")), "{list}");
     good(&home.run(&["token", "rename", ARN, "AWS:doug"]), &["is now AWS:doug on"]);
     refused(&home.run(&["token", "rename", ARN, "x"]), 5, &["no OATH account", "did you mean \"AWS:doug\"?"]);
     let before = home.read("token");

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::code::password::Remembered;
 use crate::error::Error;
+use crate::oath::Listed;
 
 use super::{Context, look_at_all, print, print_json, shown, table};
 
@@ -14,6 +15,7 @@ struct Line {
     serial: Option<u32>,
     firmware: Option<String>,
     accounts: Option<usize>,
+    names: Option<Vec<String>>,
     locked: Option<bool>,
     password_remembered: Option<bool>,
     error: Option<String>,
@@ -28,6 +30,7 @@ pub(super) fn run(context: &Context, json: bool) -> Result<(), Error> {
             Ok(seen) => {
                 line.firmware = Some(seen.device.version.to_string());
                 line.accounts = seen.accounts.as_ref().map(Vec::len);
+                line.names = seen.accounts.as_ref().map(|accounts| names(accounts));
                 line.locked = Some(seen.accounts.is_none());
                 if seen.accounts.is_none() {
                     let vault = context.vault()?;
@@ -45,8 +48,24 @@ pub(super) fn run(context: &Context, json: bool) -> Result<(), Error> {
     }
     let heading = ["SERIAL", "FIRMWARE", "ACCOUNTS", "PASSWORD", "READER"];
     let mut rows = vec![heading.map(String::from).to_vec()];
+    let names: Vec<_> = lines.iter_mut().map(|line| line.names.take().unwrap_or_default()).collect();
     rows.extend(lines.into_iter().map(row));
-    print(table(&rows).as_bytes())
+    let text = table(&rows);
+    let mut table = text.lines();
+    // Under each key its accounts; above the first key the heading.
+    let mut text = format!("{}\n", table.next().unwrap_or_default());
+    for (line, names) in table.zip(names) {
+        text += &format!("{line}\n");
+        names.iter().for_each(|name| text += &format!("  {}\n", shown(name)));
+    }
+    print(text.as_bytes())
+}
+
+/// In an order that stays: LIST's does not.
+fn names(accounts: &[Listed]) -> Vec<String> {
+    let mut names: Vec<_> = accounts.iter().map(|account| account.id.clone()).collect();
+    names.sort_unstable();
+    names
 }
 
 fn row(line: Line) -> Vec<String> {
