@@ -10,6 +10,9 @@ use crate::plan::SourceName;
 use crate::settings::VaultKind;
 use clap::{Args, Parser, Subcommand};
 
+mod handoff;
+pub use handoff::{Export, Format, Status};
+
 /// One touch of a YubiKey becomes AWS credentials for everything on your machine.
 #[derive(Debug, Parser)]
 #[command(name = "onetap", version, arg_required_else_help = true, disable_help_subcommand = true)]
@@ -107,6 +110,9 @@ pub enum Verb {
     Clear {
         /// The profile [default: all]
         profile: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print one code, for a console's login page
     Code {
@@ -134,6 +140,14 @@ pub enum Verb {
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// Print credentials as a shell or a tool reads them
+    Export(Export),
+    /// Show all profiles of AWS's files, and where their keys are
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Forget a profile's access key, seed and sessions
     Remove {
         /// The profile
@@ -143,10 +157,7 @@ pub enum Verb {
     #[command(subcommand)]
     Seed(Seed),
     /// Show profiles, devices and sessions
-    Status {
-        /// The profile [default: all]
-        profile: Option<String>,
-    },
+    Status(Status),
     /// Look after the OATH accounts on a YubiKey
     #[command(subcommand)]
     Token(Token),
@@ -275,18 +286,29 @@ pub enum Password {
 }
 
 impl Cli {
-    /// The line that SDKs call hundreds of times a day, `credential-process PROFILE`, read without clap, whose tree of
-    /// verbs and options costs more than all that the call then does (docs/PERFORMANCE.md). `None` for anything else,
-    /// also for anything wrong: clap then reads it, and has the words for what is wrong.
+    /// The lines that SDKs and prompts call hundreds of times a day, `credential-process PROFILE` and
+    /// `status --prompt [PROFILE]`, read without clap, whose tree of verbs and options costs more than all that the call
+    /// then does (docs/PERFORMANCE.md). `None` for anything else, also for anything wrong: clap then reads it, and has the
+    /// words for what is wrong.
     pub fn in_short(arguments: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
-        let [verb, profile] = arguments else { return None };
-        let profile = profile.to_str().filter(|name| !name.starts_with('-'))?;
-        if verb != "credential-process" {
-            return None;
-        }
+        let (first, rest) = arguments.split_first()?;
+        let verb = match (first.to_str()?, rest) {
+            ("credential-process", [profile]) => Verb::CredentialProcess { profile: Some(plain(profile)?) },
+            ("status", [prompt, named @ ..]) if prompt == "--prompt" && named.len() < 2 => {
+                let profile = named.first().map(plain);
+                let profile = profile.map_or(Some(None), |plain| plain.map(Some))?;
+                Verb::Status(Status { profile, json: false, prompt: true })
+            }
+            _ => return None,
+        };
         let options = Options::of_variables(variable)?;
-        Some(Self { options, verb: Verb::CredentialProcess { profile: Some(profile.into()) } })
+        Some(Self { options, verb })
     }
+}
+
+/// A word that is no option.
+fn plain(word: &OsString) -> Option<String> {
+    word.to_str().filter(|word| !word.starts_with('-')).map(str::to_owned)
 }
 
 /// `None` for a value that makes no sense, `Some(None)` for a variable that is not set.
@@ -325,19 +347,26 @@ mod tests {
                 if option == "no-prompt" { "--no-prompt".into() } else { format!("--{option}={value}") }
             };
             let options = set.iter().map(option);
-            let line = ["onetap".to_owned()].into_iter().chain(options);
-            let line = line.chain(["credential-process".to_owned(), "doug".to_owned()]);
-            let mut matches = quiet.clone().try_get_matches_from(line).unwrap();
-            let by_clap = <Cli as clap::FromArgMatches>::from_arg_matches_mut(&mut matches).unwrap();
-            let short = in_short(&["credential-process", "doug"], &set).unwrap();
-            assert_eq!(format!("{short:?}"), format!("{by_clap:?}"));
+            let options: Vec<_> = ["onetap".to_owned()].into_iter().chain(options).collect();
+            let lines: [&[&str]; 3] =
+                [&["credential-process", "doug"], &["status", "--prompt"], &["status", "--prompt", "doug"]];
+            for words in lines {
+                let line = options.iter().cloned().chain(words.iter().map(|word| (*word).to_owned()));
+                let mut matches = quiet.clone().try_get_matches_from(line).unwrap();
+                let by_clap = <Cli as clap::FromArgMatches>::from_arg_matches_mut(&mut matches).unwrap();
+                let short = in_short(words, &set).unwrap();
+                assert_eq!(format!("{short:?}"), format!("{by_clap:?}"));
+            }
         }
     }
 
     #[test]
     fn everything_else_is_left_to_clap() {
-        let lines: [&[&str]; 6] = [
+        let lines: [&[&str]; 9] = [
             &[],
+            &["status"],
+            &["status", "--prompt", "--json"],
+            &["status", "--prompt", "doug", "other"],
             &["credential-process"],
             &["credential-process", "--help"],
             &["credential-process", "doug", "--timeout=5"],

@@ -41,7 +41,9 @@ mod config_file;
 mod credential_process;
 mod doctor;
 pub mod exec;
+pub mod export;
 mod library;
+mod list;
 mod remove;
 mod seed;
 mod status;
@@ -63,15 +65,17 @@ pub fn run(cli: Cli) -> Result<(), Error> {
     let context = Context::new(cli.options, limit)?;
     match cli.verb {
         Verb::Add(add) => add::run(&context, &add),
-        Verb::Clear { profile } => clear::run(&context, profile.as_deref()),
+        Verb::Clear { profile, json } => clear::run(&context, profile.as_deref(), json),
         Verb::Code { profile } => code::run(&context, profile),
         Verb::CredentialProcess { profile } => credential_process::run(&context, profile),
         Verb::Doctor { profile, json } => doctor::run(&context, profile, json),
         Verb::Exec { profile, command } => exec::run(&context, profile, command),
+        Verb::Export(export) => export::run(&context, export),
+        Verb::List { json } => list::run(&context, json),
         Verb::Remove { profile } => remove::run(&context, &profile),
         Verb::Seed(Seed::Add { profile, stdin }) => seed::add(&context, &profile, stdin),
         Verb::Seed(Seed::Remove { profile }) => seed::remove(&context, &profile),
-        Verb::Status { profile } => status::run(&context, profile.as_deref()),
+        Verb::Status(status) => status::run(&context, &status),
         Verb::Token(token) => token::run(&context, token),
     }
 }
@@ -290,4 +294,11 @@ fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error>
 fn print(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Error::Output(error.to_string()))
+}
+
+/// Prints a document as JSON, on one line.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
+    let mut text = serde_json::to_string(value).map_err(|error| Error::Output(error.to_string()))?;
+    text.push('\n');
+    print(text.as_bytes())
 }

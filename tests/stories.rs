@@ -12,6 +12,8 @@ mod corpus;
 mod docs;
 #[path = "stories/doctor.rs"]
 mod doctor;
+#[path = "stories/handoff.rs"]
+mod handoff;
 #[path = "stories/keys.rs"]
 mod keys;
 #[path = "stories/main_job.rs"]

@@ -1,36 +1,56 @@
 //! `onetap clear`: forgets sessions.
 
+use serde::Serialize;
+
 use crate::error::Error;
+use crate::session::Session;
 use crate::session::store::Kept;
 
-use super::{Context, print};
+use super::{Context, print, print_json};
 
-pub(super) fn run(context: &Context, profile: Option<&str>) -> Result<(), Error> {
-    let gone = forget(context, profile)?;
-    let end = if gone == 0 { "" } else { " AWS itself keeps a session alive until its end." };
-    let sessions = if gone == 1 { "session" } else { "sessions" };
-    print(format!("Forgot {gone} {sessions}.{end}\n").as_bytes())
+/// What `--json` prints: `docs/SCRIPTS.md`.
+#[derive(Serialize)]
+struct Cleared {
+    /// How many sessions were forgotten.
+    sessions: usize,
+    /// The last moment at which AWS takes one of them; `None` if there were none.
+    alive_until: Option<String>,
 }
 
-/// Forgets the sessions of a profile's key, or all; returns how many there were.
-pub(super) fn forget(context: &Context, profile: Option<&str>) -> Result<usize, Error> {
-    if !context.places.sessions().exists() {
-        return Ok(0);
+pub(super) fn run(context: &Context, profile: Option<&str>, json: bool) -> Result<(), Error> {
+    let gone = forget(context, profile)?;
+    let last = gone.iter().max_by_key(|session| session.expiration).map(Session::expiration_text);
+    if json {
+        return print_json(&Cleared { sessions: gone.len(), alive_until: last });
     }
-    let mut gone = 0;
+    let end = last
+        .map(|last| format!(" AWS itself keeps a session alive until its end, {last}."))
+        .unwrap_or_default();
+    let sessions = if gone.len() == 1 { "session" } else { "sessions" };
+    print(format!("Forgot {} {sessions}.{end}\n", gone.len()).as_bytes())
+}
+
+/// Forgets the sessions of a profile's key, or all; returns those that were still alive.
+pub(super) fn forget(context: &Context, profile: Option<&str>) -> Result<Vec<Session>, Error> {
+    if !context.places.sessions().exists() {
+        return Ok(vec![]);
+    }
+    let now = context.clock.now();
+    let mut gone = vec![];
     let store = context.store(context.vault()?);
     let forget = |kept: &mut Kept| {
-        let before = kept.sessions.len();
-        match profile {
-            None => kept.sessions.clear(),
-            Some(profile) => {
-                if let Some(id) = kept.access_keys.get(profile) {
-                    kept.sessions.retain(|key, _| !key.is_from(id));
-                }
+        let id = profile.map(|profile| kept.access_keys.get(profile).cloned());
+        kept.sessions.retain(|key, session| {
+            let named = match &id {
+                None => true,
+                Some(id) => id.as_deref().is_some_and(|id| key.is_from(id)),
+            };
+            if named && session.expiration > now {
+                gone.push(session.clone());
             }
-        }
-        gone = before.saturating_sub(kept.sessions.len());
+            !named
+        });
     };
-    store.update(forget, context.clock.now())?;
+    store.update(forget, now)?;
     Ok(gone)
 }

@@ -39,7 +39,7 @@ struct Document<'a> {
     expiration: String,
 }
 
-fn json(session: &Session) -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(super) fn json(session: &Session) -> Result<Zeroizing<Vec<u8>>, Error> {
     let document = Document {
         version: 1,
         access_key_id: &session.access_key_id,

@@ -1,15 +1,43 @@
-//! `onetap status`: profiles, devices, sessions.
+//! `onetap status`: profiles, devices, sessions; and a line for a shell's prompt.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
+
+use crate::cli::Status;
 use crate::error::Error;
 use crate::plan;
-use crate::session::Session;
 use crate::session::store::Kept;
+use crate::session::{Session, SessionKey};
 
-use super::{Context, located, print};
+use super::{Context, located, print, print_json};
 
-pub(super) fn run(context: &Context, only: Option<&str>) -> Result<(), Error> {
+/// What `--json` prints: `docs/SCRIPTS.md`.
+#[derive(Serialize)]
+struct Document<'a> {
+    profiles: Vec<Shown<'a>>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    profile: &'a str,
+    mfa_device: Option<&'a str>,
+    session: Option<ShownSession>,
+}
+
+#[derive(Serialize)]
+struct ShownSession {
+    access_key_id: String,
+    expires: String,
+    seconds_left: u64,
+    mfa: bool,
+}
+
+pub(super) fn run(context: &Context, status: &Status) -> Result<(), Error> {
+    if status.prompt {
+        return prompt(context, status.profile.clone());
+    }
+    let only = status.profile.as_deref();
     let profiles = context.profiles()?;
     if let Some(name) = only {
         plan::named(&profiles, name).map_err(|error| located(&profiles, error))?;
@@ -19,44 +47,72 @@ pub(super) fn run(context: &Context, only: Option<&str>) -> Result<(), Error> {
     } else {
         Kept::default()
     };
-    let mut names = profiles
+    let now = context.clock.now();
+    let mut shown = profiles
         .names()
         .filter(|name| only.is_none_or(|only| only == *name))
         .filter_map(|name| {
-            let profile = profiles.profile(name)?;
-            let serial = profile.value("mfa_serial");
-            (serial.is_some() || only.is_some()).then(|| (name, serial.unwrap_or("-")))
+            let mfa_device = profiles.profile(name)?.value("mfa_serial");
+            (mfa_device.is_some() || only.is_some()).then(|| Shown {
+                profile: name,
+                mfa_device,
+                session: best(&kept, name, now).map(|(key, session)| ShownSession {
+                    access_key_id: session.access_key_id.clone(),
+                    expires: session.expiration_text(),
+                    seconds_left: session.left(now).as_secs(),
+                    mfa: with_mfa(key),
+                }),
+            })
         })
         .collect::<Vec<_>>();
-    names.sort_unstable();
-    if names.is_empty() {
-        return print(b"No profile has an MFA device yet; `onetap add PROFILE` makes one.\n");
+    shown.sort_unstable_by_key(|shown| shown.profile);
+    match status.json {
+        true => print_json(&Document { profiles: shown }),
+        false => print(table(&shown).as_bytes()),
     }
-    let width = names.iter().map(|(name, _)| name.len()).max().unwrap_or_default().max("PROFILE".len());
-    let serials =
-        names.iter().map(|(_, serial)| serial.len()).max().unwrap_or_default().max("MFA DEVICE".len());
-    let mut text = format!("{:width$}  {:serials$}  SESSION\n", "PROFILE", "MFA DEVICE");
-    for (name, serial) in names {
-        let session = session(context, &kept, name);
-        text.push_str(&format!("{name:width$}  {serial:serials$}  {session}\n"));
-    }
-    print(text.as_bytes())
 }
 
-fn session(context: &Context, kept: &Kept, profile: &str) -> String {
-    let now = context.clock.now();
-    let Some(id) = kept.access_keys.get(profile) else { return "-".into() };
-    let best = kept
-        .sessions
+fn table(shown: &[Shown<'_>]) -> String {
+    if shown.is_empty() {
+        return "No profile has an MFA device yet; `onetap add PROFILE` makes one.\n".into();
+    }
+    let mut rows = vec![["PROFILE".into(), "MFA DEVICE".into(), "SESSION".into()].to_vec()];
+    rows.extend(shown.iter().map(|shown| {
+        let session = shown.session.as_ref().map_or("-".into(), |session| {
+            let minutes = session.seconds_left / 60;
+            let mfa = if session.mfa { "with MFA" } else { "without MFA" };
+            format!("{} h {:02} min left, {mfa}", minutes / 60, minutes % 60)
+        });
+        vec![shown.profile.into(), shown.mfa_device.unwrap_or("-").into(), session]
+    }));
+    super::token::table(&rows)
+}
+
+/// The profile's session that lives longest.
+fn best<'a>(kept: &'a Kept, profile: &str, now: SystemTime) -> Option<(&'a SessionKey, &'a Session)> {
+    let id = kept.access_keys.get(profile)?;
+    kept.sessions
         .iter()
         .filter(|(key, session)| key.is_from(id) && session.left(now) > Duration::ZERO)
-        .map(|(_, session): (_, &Session)| session)
-        .max_by_key(|session| session.expiration);
-    match best {
-        None => "-".into(),
-        Some(session) => {
-            let minutes = session.left(now).as_secs() / 60;
-            format!("{} h {:02} min left, with MFA", minutes / 60, minutes % 60)
-        }
-    }
+        .max_by_key(|(_, session)| session.expiration)
+}
+
+/// Whether a code was asked for this session.
+fn with_mfa(key: &SessionKey) -> bool {
+    key.as_str().starts_with("mfa\n")
+}
+
+/// One short line, or nothing at all: a prompt has no place for an error, and no time for a keychain.
+fn prompt(context: &Context, profile: Option<String>) -> Result<(), Error> {
+    let variable = |name| context.variable(name);
+    let named = profile.or_else(|| variable("ONETAP_PROFILE")).or_else(|| variable("AWS_PROFILE"));
+    let Some(profile) = named else { return Ok(()) };
+    // Which vault it is does not matter: it is not asked.
+    let Some(kept) = crate::session::store::at_hand(&context.places.sessions()) else { return Ok(()) };
+    let now = context.clock.now();
+    let Some((_, session)) = best(&kept, &profile, now) else { return Ok(()) };
+    let minutes = session.left(now).as_secs() / 60;
+    // A name from a file must not move the cursor.
+    let name: String = profile.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    print(format!("{name} {}h{:02}m\n", minutes / 60, minutes % 60).as_bytes())
 }

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::error::token::TokenError;
 use crate::oath::{self, Applet, Device, Listed, OathError, PasswordKey, Selected};
 
-use super::{Context, print, stdin};
+use super::{Context, print, print_json, stdin};
 
 mod accounts;
 mod add;
@@ -243,15 +243,8 @@ fn shown(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Prints a list as JSON, on one line.
-fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
-    let mut text = serde_json::to_string(value).map_err(|error| Error::Output(error.to_string()))?;
-    text.push('\n');
-    print(text.as_bytes())
-}
-
 /// A table: the widest cell of each column decides.
-fn table(rows: &[Vec<String>]) -> String {
+pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
         rows.iter()
