@@ -44,6 +44,7 @@ pub mod exec;
 pub mod export;
 mod library;
 mod list;
+mod profile;
 mod remove;
 mod seed;
 mod status;

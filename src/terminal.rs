@@ -14,6 +14,7 @@ use secrecy::SecretString;
 
 use crate::attendant::{Attendant, Notice, Question, Unattended};
 
+pub mod picker;
 #[cfg_attr(not(unix), path = "terminal/console.rs")]
 mod question;
 

@@ -26,6 +26,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("form_urlencoded", &["otpauth/"]),
     ("getrandom", &["card/mock/", "oath/password.rs", "session/seal.rs"]),
     ("hmac", &["card/mock/", "oath/password.rs"]),
+    ("inquire", &["terminal/picker.rs"]),
     ("keyring", &["vault/keychain.rs"]),
     ("keyring_core", &["vault/keychain.rs"]),
     ("linux_keyutils", &["vault/kernel.rs"]),

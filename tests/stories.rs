@@ -14,6 +14,8 @@ mod docs;
 mod doctor;
 #[path = "stories/handoff.rs"]
 mod handoff;
+#[path = "stories/handoff_terminal.rs"]
+mod handoff_terminal;
 #[path = "stories/keys.rs"]
 mod keys;
 #[path = "stories/main_job.rs"]

@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::session::Session;
 use secrecy::ExposeSecret as _;
 
-use super::{Context, block_on};
+use super::{Context, block_on, profile};
 
 mod program;
 pub mod subshell;
@@ -40,7 +40,7 @@ const SHADOWS: [&str; 14] = [
 
 pub(super) fn run(context: &Context, profile: Option<String>, command: Vec<OsString>) -> Result<(), Error> {
     let profiles = context.profiles()?;
-    let plan = context.plan(&profiles, &context.named(profile)?)?;
+    let plan = context.plan(&profiles, &profile::chosen(context, &profiles, profile)?)?;
     context.refuse_mock_on_aws(&plan)?;
     // Before the touch: a person who mistyped a command should not pay for it.
     let mut child = prepare(context, &plan, command)?;

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::plan::Plan;
 use crate::session::Session;
 
-use super::{Context, block_on, credential_process, print};
+use super::{Context, block_on, credential_process, print, profile};
 
 pub mod quote;
 
@@ -18,7 +18,7 @@ const MIN_TTL: Duration = Duration::from_secs(5 * 60);
 
 pub(super) fn run(context: &Context, export: Export) -> Result<(), Error> {
     let profiles = context.profiles()?;
-    let plan = context.plan(&profiles, &context.named(export.profile)?)?;
+    let plan = context.plan(&profiles, &profile::chosen(context, &profiles, export.profile)?)?;
     context.refuse_mock_on_aws(&plan)?;
     // Before the touch: a profile that the form cannot carry should not cost one.
     let public = vec![("AWS_SESSION_TOKEN", SecretString::from("x"))];

@@ -42,7 +42,7 @@ pub(super) fn ask(
 
 /// Whether the terminal belongs to another job now. To ask all the same would stop this process (SIGTTOU, SIGTTIN),
 /// with the turn in its hands; `cmd &` and timeout(1) start such jobs.
-fn in_background(tty: &File) -> bool {
+pub(super) fn in_background(tty: &File) -> bool {
     // No answer comes where the foreground is out of sight, in another PID namespace: then the question is tried.
     tcgetpgrp(tty).is_ok_and(|foreground| foreground != getpgrp())
 }
