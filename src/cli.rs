@@ -11,7 +11,7 @@ use crate::settings::VaultKind;
 use clap::{Args, Parser, Subcommand};
 
 mod handoff;
-pub use handoff::{Export, Format, Status};
+pub use handoff::{Export, Format, Shell, Status};
 
 /// One touch of a YubiKey becomes AWS credentials for everything on your machine.
 #[derive(Debug, Parser)]
@@ -119,6 +119,18 @@ pub enum Verb {
         /// The profile [default: $AWS_PROFILE]
         profile: Option<String>,
     },
+    /// Tell a completion script what may stand here
+    #[command(hide = true)]
+    Complete {
+        /// The words before the cursor, the last one with = in front
+        #[arg(last = true, value_name = "WORD")]
+        words: Vec<OsString>,
+    },
+    /// Print the script with which a shell's Tab key completes profiles, accounts and serials
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
     /// Print credentials as JSON, for `credential_process` in ~/.aws/config
     CredentialProcess {
         /// The profile [default: $AWS_PROFILE]
@@ -147,6 +159,12 @@ pub enum Verb {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Write man pages and completion scripts into a folder
+    #[command(hide = true)]
+    Pages {
+        /// The folder
+        folder: PathBuf,
     },
     /// Forget a profile's access key, seed and sessions
     Remove {

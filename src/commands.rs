@@ -37,6 +37,7 @@ use crate::cli::{Cli, Options, Seed, Verb};
 mod add;
 mod clear;
 mod code;
+mod completions;
 mod config_file;
 mod credential_process;
 mod doctor;
@@ -44,6 +45,7 @@ pub mod exec;
 pub mod export;
 mod library;
 mod list;
+mod pages;
 mod profile;
 mod remove;
 mod seed;
@@ -68,11 +70,14 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Verb::Add(add) => add::run(&context, &add),
         Verb::Clear { profile, json } => clear::run(&context, profile.as_deref(), json),
         Verb::Code { profile } => code::run(&context, profile),
+        Verb::Complete { words } => completions::answer(&context, words),
+        Verb::Completions { shell } => completions::run(shell),
         Verb::CredentialProcess { profile } => credential_process::run(&context, profile),
         Verb::Doctor { profile, json } => doctor::run(&context, profile, json),
         Verb::Exec { profile, command } => exec::run(&context, profile, command),
         Verb::Export(export) => export::run(&context, export),
         Verb::List { json } => list::run(&context, json),
+        Verb::Pages { folder } => pages::run(&folder),
         Verb::Remove { profile } => remove::run(&context, &profile),
         Verb::Seed(Seed::Add { profile, stdin }) => seed::add(&context, &profile, stdin),
         Verb::Seed(Seed::Remove { profile }) => seed::remove(&context, &profile),

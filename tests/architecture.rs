@@ -21,7 +21,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aws_types", &["commands.rs", "profiles.rs"]),
     ("chacha20poly1305", &["session/seal.rs"]),
     // main.rs parses and lets it say what is wrong with the arguments.
-    ("clap", &["cli/", "main.rs"]),
+    ("clap", &["cli/", "commands/completions.rs", "commands/pages.rs", "main.rs"]),
+    ("clap_complete", &["commands/completions.rs"]),
+    ("clap_mangen", &["commands/pages.rs"]),
     ("etcetera", &["places.rs"]),
     ("form_urlencoded", &["otpauth/"]),
     ("getrandom", &["card/mock/", "oath/password.rs", "session/seal.rs"]),

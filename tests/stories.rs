@@ -14,6 +14,8 @@ mod docs;
 mod doctor;
 #[path = "stories/handoff.rs"]
 mod handoff;
+#[path = "stories/handoff_completions.rs"]
+mod handoff_completions;
 #[path = "stories/handoff_terminal.rs"]
 mod handoff_terminal;
 #[path = "stories/keys.rs"]

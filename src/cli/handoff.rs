@@ -32,6 +32,15 @@ impl fmt::Display for Format {
     }
 }
 
+/// A shell whose Tab key knows onetap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
 #[derive(Args, Debug)]
 pub struct Export {
     /// The profile [default: $AWS_PROFILE]

@@ -48,13 +48,13 @@ pub(super) fn run(context: &Context, token: Token) -> Result<(), Error> {
 
 /// What SELECT tells, and LIST where no password is set.
 #[derive(Clone, Debug)]
-struct Glance {
+pub(super) struct Glance {
     device: Device,
     /// `None` if the accounts are locked.
-    accounts: Option<Vec<Listed>>,
+    pub(super) accounts: Option<Vec<Listed>>,
 }
 
-fn glance(card: &mut dyn Card) -> Result<Glance, CodeError> {
+pub(super) fn glance(card: &mut dyn Card) -> Result<Glance, CodeError> {
     let selected = oath::select(card)?;
     let device = selected.device().clone();
     let accounts = match selected {
