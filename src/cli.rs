@@ -11,7 +11,7 @@ use crate::settings::VaultKind;
 use clap::{Args, Parser, Subcommand};
 
 mod handoff;
-pub use handoff::{Export, Format, Shell, Status};
+pub use handoff::{Export, Format, Login, Shell, Status};
 
 /// One touch of a YubiKey becomes AWS credentials for everything on your machine.
 #[derive(Debug, Parser)]
@@ -160,6 +160,8 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Open the AWS console in a browser, with a role's session
+    Login(Login),
     /// Write man pages and completion scripts into a folder
     #[command(hide = true)]
     Pages {

@@ -45,6 +45,7 @@ pub mod exec;
 pub mod export;
 mod library;
 mod list;
+mod login;
 mod pages;
 mod profile;
 mod remove;
@@ -77,6 +78,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Verb::Exec { profile, command } => exec::run(&context, profile, command),
         Verb::Export(export) => export::run(&context, export),
         Verb::List { json } => list::run(&context, json),
+        Verb::Login(login) => login::run(&context, login),
         Verb::Pages { folder } => pages::run(&folder),
         Verb::Remove { profile } => remove::run(&context, &profile),
         Verb::Seed(Seed::Add { profile, stdin }) => seed::add(&context, &profile, stdin),

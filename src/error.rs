@@ -18,9 +18,11 @@ use crate::sts::StsError;
 use crate::turn::TurnError;
 use crate::vault::VaultError;
 
+pub mod handoff;
 mod hint;
 pub mod token;
 
+use handoff::HandOffError;
 use token::TokenError;
 
 /// Why a command failed. `Display` is the fact; [`Error::hint`] is the next action.
@@ -56,6 +58,9 @@ pub enum Error {
     /// A program of the person's own.
     #[error(transparent)]
     Foreign(#[from] ForeignError),
+    /// What a verb that hands credentials on cannot do.
+    #[error(transparent)]
+    HandOff(#[from] HandOffError),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -201,6 +206,7 @@ impl Error {
             | Self::Settings(_)
             | Self::WebIdentity { .. }
             | Self::Unreadable(_) => status::CONFIGURATION,
+            Self::HandOff(error) => error.status(),
             Self::Interrupted | Self::RefusedElsewhere { interrupted: true, .. } => status::INTERRUPTED,
             Self::MockOnAws { .. } | Self::Unwell(_) => status::TOKEN,
             Self::Store(StoreError::Vault(VaultError::Unattended(error)))
@@ -238,6 +244,7 @@ impl Error {
             Self::Exec { status: 127, .. } => "check the name, or give its path".into(),
             Self::Exec { .. } => "make it executable".into(),
             Self::File { .. } => "free some space or mend the permissions, and run the command again".into(),
+            Self::HandOff(error) => return error.hint(),
             Self::MockOnAws { .. } => "add --allow-mock-on-aws if that is meant".into(),
             Self::Unwell(_) => "what to do stands beside each".into(),
             Self::NoHome => "set HOME".into(),

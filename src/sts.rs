@@ -24,6 +24,7 @@ use crate::keys::AccessKey;
 use crate::plan::{Endpoint, MfaSerial, Network, Role};
 use crate::session::Session;
 
+pub mod console;
 mod fault;
 mod roots;
 mod watch;

@@ -51,6 +51,21 @@ pub struct Export {
 }
 
 #[derive(Args, Debug)]
+pub struct Login {
+    /// The profile, of a role [default: $AWS_PROFILE]
+    pub profile: Option<String>,
+    /// Print the address instead; whoever opens it within 15 minutes is signed in
+    #[arg(long)]
+    pub url: bool,
+    /// The region that the console shows [default: the profile's]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// The service that it shows, such as ec2 or s3/buckets [default: the first page]
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<String>,
+}
+
+#[derive(Args, Debug)]
 pub struct Status {
     /// The profile [default: all]
     pub profile: Option<String>,

@@ -110,7 +110,9 @@ pub(super) fn sts_hint(error: &StsError) -> Option<String> {
         }
         StsError::WrongSecret => "store the key again with `onetap add`".into(),
         StsError::Ended => "run the command again".into(),
-        StsError::CaBundle { .. } | StsError::Refused { .. } | StsError::Tls(_) => return None,
+        StsError::CaBundle { .. } | StsError::Refused { .. } | StsError::SignIn(_) | StsError::Tls(_) => {
+            return None;
+        }
     })
 }
 

@@ -57,6 +57,9 @@ pub enum StsError {
         /// AWS's words.
         message: String,
     },
+    /// The console's sign-in did not take the session.
+    #[error("the console's sign-in refused the session: {0}")]
+    SignIn(String),
     /// Too many requests, or an error of AWS's own; trying again may help.
     #[error("STS is overloaded: {0}")]
     TryAgain(String),

@@ -393,3 +393,17 @@ fn the_prompts_line_asks_no_vault_and_is_silent_where_nothing_is_kept() {
     let both = bench.home.run(&["status", "--prompt", "--json"]);
     assert_eq!((both.status, both.stdout.as_str()), (2, ""));
 }
+
+#[test]
+fn login_says_plainly_that_a_users_session_does_not_open_the_console_before_any_touch() {
+    let bench = bench("fault touch never");
+    let line = "onetap: the profile \"doug\" gives a session of an IAM user (GetSessionToken), and AWS lets only a role's into the \
+                console; name a profile with role_arn, or sign in with the user's password and the code of `onetap code doug`\n";
+    for arguments in
+        [&["login", "doug"][..], &["login", "doug", "--url", "--region", "eu-west-2", "--service", "ec2"]]
+    {
+        let refused = bench.home.run(arguments);
+        assert_eq!(refused, Said { status: 3, stdout: String::new(), stderr: line.into() });
+    }
+    assert_eq!((bench.home.touches(), bench.aws.count("GetSessionToken")), (0, 0));
+}
