@@ -181,6 +181,8 @@ pub enum Verb {
     /// Look after the OATH accounts on a YubiKey
     #[command(subcommand)]
     Token(Token),
+    /// Write the session into ~/.aws/credentials, for tools that read nothing else
+    Write(Write),
 }
 
 #[derive(Args, Debug)]
@@ -205,6 +207,21 @@ pub struct Add {
     /// Do not ask AWS whether the key works
     #[arg(long)]
     pub offline: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Write {
+    /// The profile [default: $AWS_PROFILE]
+    pub profile: Option<String>,
+    /// The section's name in the credentials file [default: the profile's]
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Remove the section again
+    #[arg(long, conflicts_with = "watch")]
+    pub remove: bool,
+    /// Stay, and write each new session before the old one ends
+    #[arg(long)]
+    pub watch: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -53,6 +53,7 @@ mod seed;
 mod status;
 mod stdin;
 mod token;
+mod write;
 
 /// How long a person has, unless `--timeout` says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -85,6 +86,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Verb::Seed(Seed::Remove { profile }) => seed::remove(&context, &profile),
         Verb::Status(status) => status::run(&context, &status),
         Verb::Token(token) => token::run(&context, token),
+        Verb::Write(wanted) => write::run(&context, wanted),
     }
 }
 

@@ -5,29 +5,87 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long a waiter sleeps between two looks at a lock. `flock` has no time limit of its own.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How the temporary files begin that become the new content.
+const TEMPORARY: &str = ".onetap-";
+/// A temporary file of this age is nobody's any more: it becomes the file within milliseconds.
+const ABANDONED: Duration = Duration::from_secs(60);
 
 /// Replaces the content of `path`: temporary file beside it, fsync, rename, fsync of the folder.
 ///
 /// A symbolic link is followed, so that the link stays and its target changes. A new file gets mode 0600; an
 /// existing one keeps its mode, less what it grants to others if `private`. Folders that lack are made, 0700.
 pub fn write_whole(path: &Path, content: &[u8], private: Private) -> io::Result<()> {
+    replace(path, content, private, |_| Ok(true)).map(|_| ())
+}
+
+/// The same, unless the content is no longer `before` (empty for a file that is not there): then nothing is written,
+/// and the answer is `false`. Between the last look and the rename some microseconds remain.
+pub fn write_if_still(path: &Path, before: &[u8], content: &[u8], private: Private) -> io::Result<bool> {
+    replace(path, content, private, |target| match fs::read(target) {
+        Ok(now) => Ok(now == before),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(before.is_empty()),
+        Err(error) => Err(error),
+    })
+}
+
+fn replace(
+    path: &Path,
+    content: &[u8],
+    private: Private,
+    ready: impl FnOnce(&Path) -> io::Result<bool>,
+) -> io::Result<bool> {
     let target = resolve(path)?;
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = beside(&target);
     make_folder(folder)?;
     // `tempfile` creates with mode 0600 whatever the umask.
-    let mut temporary = tempfile::Builder::new().prefix(".onetap-").tempfile_in(folder)?;
+    let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
     temporary.write_all(content)?;
     keep_mode(&target, temporary.as_file(), private)?;
     temporary.as_file().sync_all()?;
+    if !ready(&target)? {
+        return Ok(false);
+    }
     temporary.persist(&target).map_err(|refused| refused.error)?;
-    sync_folder(folder)
+    sync_folder(folder)?;
+    Ok(true)
+}
+
+fn beside(target: &Path) -> &Path {
+    match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Removes the temporary files that writers of `path` left behind when they were killed. Failures are passed over: the
+/// next call tries again.
+pub fn sweep_beside(path: &Path, now: SystemTime) {
+    let Ok(target) = resolve(path) else { return };
+    let Ok(entries) = fs::read_dir(beside(&target)) else { return };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY));
+        let old = |about: fs::Metadata| {
+            let age = now.duration_since(about.modified()?).unwrap_or_default();
+            Ok::<_, io::Error>(about.is_file() && age > ABANDONED)
+        };
+        if ours && entry.metadata().and_then(old).unwrap_or_default() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Makes a folder with a name that nobody can guess, for the owner only, and leaves it there.
+pub fn private_folder(within: &Path, prefix: &str) -> io::Result<PathBuf> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    Ok(builder.tempdir_in(within)?.keep())
 }
 
 /// Whether a file's mode is narrowed to its owner when it is replaced.
@@ -171,6 +229,30 @@ mod tests {
         assert_eq!((fs::read(&real).unwrap().as_slice(), mode(&real)), (b"new".as_slice(), 0o644));
         write_whole(&link, b"newer", Private::OwnerOnly).unwrap();
         assert_eq!(mode(&real), 0o600);
+    }
+
+    #[test]
+    fn a_file_that_changed_meanwhile_is_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("x");
+        assert!(write_if_still(&path, b"", b"1", Private::AsItWas).unwrap());
+        assert!(!write_if_still(&path, b"0", b"2", Private::AsItWas).unwrap());
+        assert!(write_if_still(&path, b"1", b"3", Private::AsItWas).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"3");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_swept_once_it_is_old() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, left) = (home.path().join("x"), home.path().join(".onetap-abc"));
+        fs::write(&path, "").unwrap();
+        fs::write(&left, "").unwrap();
+        let now = fs::metadata(&left).unwrap().modified().unwrap();
+        sweep_beside(&path, now + Duration::from_secs(59));
+        assert!(left.exists());
+        sweep_beside(&path, now + Duration::from_secs(61));
+        assert!(!left.exists() && path.exists());
     }
 
     #[test]

@@ -47,7 +47,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("strsim", &["code/yubikey/", "plan/"]),
     ("subtle", &["oath/password.rs"]),
     ("tempfile", &["files.rs"]),
-    ("tokio", &["authenticator/", "commands.rs", "turn.rs"]),
+    ("tokio", &["authenticator/", "commands.rs", "commands/exec/", "commands/write/", "turn.rs"]),
     ("totp_rs", &["card/mock/", "code/software.rs"]),
     ("url", &["commands/login/address.rs", "otpauth/", "plan/endpoint.rs", "sts/console.rs"]),
     ("zbus", &["desktop/bus.rs"]),

@@ -42,3 +42,5 @@ mod token;
 mod token_verbs;
 #[path = "stories/vault.rs"]
 mod vault;
+#[path = "stories/write.rs"]
+mod write;

@@ -10,7 +10,7 @@ use crate::profiles::edit;
 use super::Context;
 
 /// The section of a profile in the config file.
-fn section(profile: &str) -> String {
+pub(super) fn section(profile: &str) -> String {
     if profile == "default" { "default".into() } else { format!("profile {profile}") }
 }
 
@@ -33,8 +33,7 @@ fn change(
 ) -> Result<(), Error> {
     let refused = |reason: String| Error::File { path: file.into(), reason };
     // Two of our own writers; an editor knows nothing of locks.
-    let _lock = Lock::take(&context.places.state.join("config.lock"), context.deadline.min(soon()))
-        .map_err(|error| refused(error.to_string()))?;
+    let _lock = lock(context).map_err(|error| refused(error.to_string()))?;
     let before = match std::fs::read(file) {
         Ok(content) => content,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -45,6 +44,16 @@ fn change(
         return Ok(());
     }
     write_whole(file, &after, Private::AsItWas).map_err(|error| refused(error.to_string()))
+}
+
+/// Keeps two of our own writers of AWS's files apart.
+pub(super) fn lock(context: &Context) -> std::io::Result<Lock> {
+    Lock::take(&context.places.state.join("config.lock"), context.deadline.min(soon())).map_err(|error| {
+        match error.kind() {
+            std::io::ErrorKind::TimedOut => std::io::Error::other("another onetap is writing it"),
+            _ => error,
+        }
+    })
 }
 
 /// The other writer only edits a file.

@@ -5,6 +5,7 @@
 //! header) are recognised, so that nothing is written where only one of the two would look.
 
 mod lines;
+pub mod owned;
 
 use lines::{Kind, Line, Name, Ours, Quotes, is_identifier, read};
 

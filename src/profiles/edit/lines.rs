@@ -163,7 +163,7 @@ impl<'a> Name<'a> {
         self.words().collect::<Vec<_>>().join(&b' ')
     }
 
-    fn is(&self, other: &Name<'_>, quotes: Quotes) -> bool {
+    pub(super) fn is(&self, other: &Name<'_>, quotes: Quotes) -> bool {
         (self.kind, self.name) == (other.kind, other.name) && (quotes == Quotes::Accepted || !other.quoted)
     }
 }
