@@ -148,6 +148,8 @@ pub enum Verb {
     Exec {
         /// The profile [default: $AWS_PROFILE]
         profile: Option<String>,
+        #[command(flatten)]
+        hand_over: HandOver,
         /// The command and its arguments
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -207,6 +209,52 @@ pub struct Add {
     /// Do not ask AWS whether the key works
     #[arg(long)]
     pub offline: bool,
+}
+
+/// How exec's child gets its credentials, if not as keys in its environment.
+#[derive(Args, Clone, Debug, Default)]
+pub struct HandOver {
+    /// Set AWS_PROFILE instead of keys: the child asks onetap by credential_process, as often as it needs
+    #[arg(long, conflicts_with = "refresh")]
+    pub profile_env: bool,
+    /// A further profile for the child: NAME=PROFILE, or NAME=ARN of a role. May be repeated
+    #[arg(long, value_name = "NAME=PROFILE")]
+    pub also: Vec<Also>,
+    /// Serve the credentials at an address of this machine instead, and renew them while the child runs
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+impl HandOver {
+    /// Whether anything but keys in the environment is wanted.
+    pub fn is_more(&self) -> bool {
+        self.profile_env || self.refresh || !self.also.is_empty()
+    }
+}
+
+/// `NAME=PROFILE` or `NAME=ARN`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Also {
+    /// The child's name for it.
+    pub name: String,
+    /// A profile, or the ARN of a role.
+    pub what: String,
+}
+
+impl FromStr for Also {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, what) =
+            text.split_once('=').ok_or("write NAME=PROFILE or NAME=arn:aws:iam::ACCOUNT:role/ROLE")?;
+        match (name, what) {
+            ("", _) | (_, "") => Err("neither side of the = may be empty".into()),
+            (_, arn) if arn.starts_with("arn:") && !arn.contains(":role/") => {
+                Err("the ARN is not a role's".into())
+            }
+            _ => Ok(Self { name: name.into(), what: what.into() }),
+        }
+    }
 }
 
 #[derive(Args, Debug)]

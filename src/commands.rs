@@ -76,7 +76,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Verb::Completions { shell } => completions::run(shell),
         Verb::CredentialProcess { profile } => credential_process::run(&context, profile),
         Verb::Doctor { profile, json } => doctor::run(&context, profile, json),
-        Verb::Exec { profile, command } => exec::run(&context, profile, command),
+        Verb::Exec { profile, hand_over, command } => exec::run(&context, profile, &hand_over, command),
         Verb::Export(export) => export::run(&context, export),
         Verb::List { json } => list::run(&context, json),
         Verb::Login(login) => login::run(&context, login),

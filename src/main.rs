@@ -12,8 +12,14 @@ use onetap::commands;
 const EXEC_FAILED: u8 = 125;
 
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let cli = match Cli::in_short(&arguments, |name| std::env::var_os(name)).map_or_else(Cli::try_parse, Ok) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    #[cfg(unix)]
+    if let Some(error) = commands::exec::stand_in_for_child(&arguments) {
+        let _ = writeln!(std::io::stderr(), "onetap: {}", error.line());
+        return if matches!(error.status(), 126 | 127) { error.status() } else { EXEC_FAILED }.into();
+    }
+    let arguments = arguments.get(1..).unwrap_or_default();
+    let cli = match Cli::in_short(arguments, |name| std::env::var_os(name)).map_or_else(Cli::try_parse, Ok) {
         Ok(cli) => cli,
         Err(refused) => {
             let _ = refused.print();

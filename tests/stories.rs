@@ -12,6 +12,8 @@ mod corpus;
 mod docs;
 #[path = "stories/doctor.rs"]
 mod doctor;
+#[path = "stories/exec_child.rs"]
+mod exec_child;
 #[path = "stories/handoff.rs"]
 mod handoff;
 #[path = "stories/handoff_completions.rs"]

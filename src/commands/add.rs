@@ -175,7 +175,8 @@ fn write_profile(context: &Context, profiles: &Profiles, add: &Add, serial: &Mfa
     config_file::set(context, &profiles.files().config, &add.profile, &keys)
 }
 
-fn hand_off_line(profile: &str) -> Result<String, Error> {
+/// The `credential_process` line that calls us for a profile.
+pub(super) fn hand_off_line(profile: &str) -> Result<String, Error> {
     let program = std::env::current_exe()
         .map_err(|error| Error::Usage(format!("the path of onetap itself is not known: {error}")))?;
     let program = program.to_str().filter(|path| !path.contains(['"', '$', '`', '\\']) || cfg!(windows));

@@ -45,7 +45,7 @@ fn executable(file: &Path) -> bool {
     file.is_file()
 }
 
-fn refused(name: &OsStr, error: io::Error) -> Error {
+pub(super) fn refused(name: &OsStr, error: io::Error) -> Error {
     let (status, reason) = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => (NOT_FOUND, "command not found".into()),
         _ => (NOT_EXECUTABLE, error.to_string()),
@@ -53,16 +53,17 @@ fn refused(name: &OsStr, error: io::Error) -> Error {
     Error::Exec { command: name.to_string_lossy().into_owned(), reason, status }
 }
 
-/// Replaces this process: signals, job control, terminal and exit status are then the child's own.
+/// Replaces this process, under the name that was typed: signals, job control, terminal and exit status are then the child's own.
 #[cfg(unix)]
-pub(super) fn become_child(mut child: Command) -> Result<(), Error> {
+pub(super) fn become_child(mut child: Command, name: &OsStr) -> Result<(), Error> {
+    std::os::unix::process::CommandExt::arg0(&mut child, name);
     let error = std::os::unix::process::CommandExt::exec(&mut child);
     Err(refused(child.get_program(), error))
 }
 
 /// Windows cannot replace a process: waits, and passes the exit code on.
 #[cfg(not(unix))]
-pub(super) fn become_child(mut child: Command) -> Result<(), Error> {
+pub(super) fn become_child(mut child: Command, _name: &OsStr) -> Result<(), Error> {
     let status = child.status().map_err(|error| refused(child.get_program(), error))?;
     std::process::exit(status.code().unwrap_or(1))
 }
