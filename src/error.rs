@@ -11,6 +11,7 @@ use crate::code::CodeError;
 use crate::foreign::ForeignError;
 use crate::keys::NotAKey;
 use crate::plan::PlanError;
+use crate::profiles::edit::owned::NotOurs;
 use crate::profiles::{Location, Unreadable};
 use crate::session::store::StoreError;
 use crate::settings::SettingsError;
@@ -20,6 +21,7 @@ use crate::vault::VaultError;
 
 pub mod handoff;
 mod hint;
+mod section;
 pub mod token;
 
 use handoff::HandOffError;
@@ -90,6 +92,9 @@ pub enum Error {
         /// The profile.
         profile: String,
     },
+    /// A section of the credentials file that cannot be ours.
+    #[error("{0}: {1}")]
+    NotOurs(PathBuf, #[source] NotOurs),
     /// No profile was named.
     #[error("no profile is named, and AWS_PROFILE is not set")]
     NoProfile,
@@ -202,6 +207,7 @@ impl Error {
             | Self::File { .. }
             | Self::NoHome
             | Self::NotAUser { .. }
+            | Self::NotOurs(..)
             | Self::Plan { .. }
             | Self::Settings(_)
             | Self::WebIdentity { .. }
@@ -249,6 +255,7 @@ impl Error {
             Self::Unwell(_) => "what to do stands beside each".into(),
             Self::NoHome => "set HOME".into(),
             Self::NoKeys { profile } => format!("run `onetap add {profile}`"),
+            Self::NotOurs(_, source) => return section::hint(source),
             Self::NoProfile => "name one: `onetap status` lists what is known".into(),
             Self::NotAKey(NotAKey::Temporary(_)) => {
                 "create an access key for the IAM user in the console (it begins with AKIA)".into()

@@ -30,6 +30,8 @@ mod pcsc;
 mod pipeline;
 #[path = "stories/real_parts.rs"]
 mod real_parts;
+#[path = "stories/recipes.rs"]
+mod recipes;
 #[path = "stories/serials.rs"]
 mod serials;
 #[path = "stories/shells.rs"]

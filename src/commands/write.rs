@@ -81,17 +81,12 @@ impl Section<'_> {
         let (own, named) = (&plan.profile, self.name);
         let more = if own == named { String::new() } else { format!(" --as {named}") };
         let remark = format!("`onetap write {own}{more} --remove` takes it away");
-        let after = owned::write(before, named, &remark, keys).map_err(|error| self.not_ours(&error))?;
+        let after = owned::write(before, named, &remark, keys).map_err(|error| self.not_ours(error))?;
         Ok(Zeroizing::new(after))
     }
 
-    fn not_ours(&self, error: &owned::NotOurs) -> Error {
-        let advice = match error {
-            owned::NotOurs::Other { .. } => "; choose another name with --as, or remove that section",
-            owned::NotOurs::Guest { .. } => "; move it into a section of its own first",
-            owned::NotOurs::Edit(_) | owned::NotOurs::NotText => "",
-        };
-        self.refused(format!("{error}{advice}"))
+    fn not_ours(&self, source: owned::NotOurs) -> Error {
+        Error::NotOurs(self.file().into(), source)
     }
 
     fn write(&self, plan: &Plan, session: &Session) -> Result<(), Error> {
@@ -127,7 +122,7 @@ impl Section<'_> {
     fn remove(&self) -> Result<(), Error> {
         let mut found = false;
         self.change(|before| {
-            let after = owned::remove(before, self.name).map_err(|error| self.not_ours(&error))?;
+            let after = owned::remove(before, self.name).map_err(|error| self.not_ours(error))?;
             found = after.is_some();
             Ok(after.map(Zeroizing::new))
         })?;

@@ -177,7 +177,7 @@ fn of_two_hundred_files_each_keeps_every_byte_of_others_or_is_left_alone() {
                 }
                 let removed = run(&["write", "doug", "--remove"]);
                 if tail.contains("output = json") {
-                    one_line(&removed, 3, &["is somebody else's", "move it"]);
+                    one_line(&removed, 3, &["is somebody else's; move it into a section of its own\n"]);
                     assert_eq!(fs::read_to_string(&link).unwrap(), after, "{name}");
                 } else {
                     assert_eq!(removed.status, 0, "{name}: {}", removed.stderr);
@@ -237,7 +237,9 @@ fn a_refusal_comes_before_the_touch() {
     one_line(
         &home.run(&["write", "doug", "--as", "mine"]),
         3,
-        &["line 1 begins a section of this name that onetap did not write", "--as"],
+        &[
+            "line 1 begins a section of this name that onetap did not write; choose another name with --as, or remove that section\n",
+        ],
     );
     one_line(&home.run(&["write", "doug", "--as", "a b"]), 3, &["cannot be the name of a section"]);
     home.private(".aws/credentials", "[mine]\nregion = eu-west-1\n");

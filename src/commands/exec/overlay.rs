@@ -132,7 +132,7 @@ impl Copy<'_> {
             self.config = edit::unset(&self.config, &section(profile), &KEYS);
             self.credentials = Zeroizing::new(edit::unset(&self.credentials, profile, &KEYS));
         }
-        if !value("credential_process").and_then(calls_us).is_some_and(|known| known == profile) {
+        if value("credential_process").and_then(calls_us).is_none_or(|known| known != profile) {
             let line = hand_off_line(profile)?;
             self.set(profile, &[("credential_process", &line)])?;
         }

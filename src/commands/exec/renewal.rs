@@ -18,6 +18,8 @@ pub(super) const MIN_TTL: Duration = Duration::from_secs(15 * 60);
 const STILL_USEFUL: Duration = Duration::from_secs(60);
 /// After a renewal that failed, a person is left in peace for so long.
 const AGAIN: Duration = Duration::from_secs(5 * 60);
+/// SDKs wait a second (JavaScript) or two (botocore) for an answer, and say more of an error than of none.
+const WAIT: Duration = Duration::from_millis(800);
 /// The longest sleep: timers stand still while a laptop sleeps, and sessions do not.
 const NAP: Duration = Duration::from_secs(60);
 /// The shortest.
@@ -44,8 +46,14 @@ impl Renewal {
         Arc::new(Self { authenticator, state, ended: Notify::new() })
     }
 
-    /// A session that serves, or in one line why there is none. Waits only where the old one is over.
+    /// A session that serves, or in one line why there is none. Waits, and not for long, only where the old one is over.
     pub(super) async fn session(self: &Arc<Self>) -> Result<Session, String> {
+        let late =
+            |_| Err("the session is over, and a new one is waited for: touch the key, and try again".into());
+        tokio::time::timeout(WAIT, self.served()).await.unwrap_or_else(late)
+    }
+
+    async fn served(self: &Arc<Self>) -> Result<Session, String> {
         loop {
             let mut ended = pin!(self.ended.notified());
             ended.as_mut().enable();
