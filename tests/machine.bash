@@ -72,6 +72,25 @@ need_python_programs() {
         --requirement tests/requirements.txt
 }
 
+# The JavaScript SDK, in target/node. A machine that has npm from elsewhere than Debian keeps it.
+need_node_programs() {
+    local stamp node=${PWD}/target/node
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        need_packages nodejs npm
+    fi
+    stamp="$(node --version) $(sha256sum tests/node/package-lock.json)"
+    if [[ $(cat "${node}/stamp" 2>/dev/null) == "${stamp}" ]]; then
+        return
+    fi
+    say "installing the AWS SDK for JavaScript in target/node"
+    rm -rf "${node}"
+    mkdir -p "${node}"
+    cp tests/node/package.json tests/node/package-lock.json "${node}"
+    (cd "${node}" && npm ci --silent --no-audit --no-fund </dev/null >&2) ||
+        give_up "The AWS SDK for JavaScript could not be installed; npm says why above."
+    printf '%s\n' "${stamp}" >"${node}/stamp"
+}
+
 # The AWS CLI alone, in target/aws, at the version that the stories run. Exports AWS_PYTHON: with "-m awscli" it is the CLI.
 need_aws_cli() {
     local version

@@ -6,6 +6,8 @@
 mod bad_input;
 #[path = "stories/cached_path.rs"]
 mod cached_path;
+#[path = "stories/callers.rs"]
+mod callers;
 #[path = "stories/corpus.rs"]
 mod corpus;
 #[path = "stories/docs.rs"]
@@ -34,6 +36,8 @@ mod real_parts;
 mod recipes;
 #[path = "stories/serials.rs"]
 mod serials;
+#[path = "stories/recipes.rs"]
+mod recipes;
 #[path = "stories/shells.rs"]
 mod shells;
 #[path = "stories/stand_in.rs"]
