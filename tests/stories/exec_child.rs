@@ -373,8 +373,9 @@ fn at_a_terminal_ctrl_c_ctrl_z_and_a_new_size_are_the_childs() {
     let bench = bench("");
     assert_eq!(bench.exec(&[], &["true"]).status, 0);
     let mut terminal = shell(&bench);
+    // Not dash, which forks by vfork: a Ctrl-Z between that and the exec stops nobody whom a shell would see.
     let run = |command: &str| format!("{BINARY} exec doug --refresh -- {command}\r");
-    terminal.send(&run("sh -c 'echo run\"\"ning; sleep 600'")).unwrap();
+    terminal.send(&run("bash -c 'echo run\"\"ning; sleep 600; :'")).unwrap();
     terminal.wait_for("running", LIMIT).unwrap();
     terminal.send("\x1a").unwrap();
     terminal.wait_for("Stopped", LIMIT).unwrap();
@@ -395,7 +396,7 @@ fn at_a_terminal_ctrl_c_ctrl_z_and_a_new_size_are_the_childs() {
     terminal.send(&run("env PS1='inner> ' bash --norc --noprofile -i")).unwrap();
     terminal.wait_for("--noprofile -i\n", LIMIT).unwrap();
     terminal.wait_for("inner> ", LIMIT).unwrap();
-    terminal.send("sh -c 'echo sl\"\"eeping; sleep 600'\r").unwrap();
+    terminal.send("bash -c 'echo sl\"\"eeping; sleep 600; :'\r").unwrap();
     terminal.wait_for("sleeping", LIMIT).unwrap();
     terminal.send("\x1a").unwrap();
     terminal.wait_for("Stopped", LIMIT).unwrap();
