@@ -24,7 +24,7 @@ use crate::profiles::Profiles;
 use crate::session::store::SessionStore;
 use crate::session::{Freshness, MinTtl};
 use crate::settings::{Settings, VaultKind};
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 use crate::vault::Vault;
 use crate::vault::file::FileVault;
 use crate::vault::keychain::Keychain;
@@ -183,6 +183,8 @@ impl Context {
             return Err(Error::Circular { profile: plan.profile });
         }
         let vault = self.vault()?;
+        // It hears Ctrl-C itself, so that those who wait for the same answer are refused too.
+        terminal::leave_interrupts_to_others();
         Ok(Authenticator {
             sources: self.sources(&plan, &vault),
             environment: self.given(),

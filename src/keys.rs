@@ -4,6 +4,7 @@
 
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
+use crate::shield;
 use crate::vault::{Entry, Vault, VaultError};
 
 /// An access key of an IAM user.
@@ -56,7 +57,10 @@ impl AccessKey {
             || VaultError::Damaged { place: entry.to_string(), reason: "it holds no access key".into() };
         let text = std::str::from_utf8(stored.expose_secret()).map_err(|_| damaged())?;
         let (id, secret) = text.split_once('\n').ok_or_else(damaged)?;
-        Self::parse(id, &secret.into()).map(Some).map_err(|_| damaged())
+        let key = Self::parse(id, &secret.into()).map_err(|_| damaged())?;
+        // It may wait for minutes until somebody touches a token.
+        shield::pin(key.secret.expose_secret().as_bytes());
+        Ok(Some(key))
     }
 
     /// Stores the key for a profile.

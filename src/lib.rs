@@ -43,3 +43,4 @@ pub mod foreign;
 pub mod places;
 
 pub use authenticator::Authenticator;
+pub mod shield;

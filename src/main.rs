@@ -12,6 +12,8 @@ use onetap::commands;
 const EXEC_FAILED: u8 = 125;
 
 fn main() -> ExitCode {
+    // First of all: the environment may hold secrets too.
+    onetap::shield::raise();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     #[cfg(unix)]
     if let Some(error) = commands::exec::stand_in_for_child(&arguments) {
@@ -29,7 +31,10 @@ fn main() -> ExitCode {
         }
     };
     let is_exec = matches!(cli.verb, Verb::Exec { .. });
-    let Err(error) = commands::run(cli) else { return ExitCode::SUCCESS };
+    let outcome = commands::run(cli);
+    // A question that is still being asked, on a thread that nobody waits for, loses its terminal now.
+    onetap::terminal::restore();
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
     let _ = writeln!(std::io::stderr(), "onetap: {}", error.line());
     match error.status() {
         own @ (126 | 127) => own.into(),

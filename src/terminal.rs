@@ -14,9 +14,14 @@ use secrecy::SecretString;
 
 use crate::attendant::{Attendant, Notice, Question, Unattended};
 
+#[cfg_attr(not(unix), path = "terminal/ending_absent.rs")]
+mod ending;
 pub mod picker;
 #[cfg_attr(not(unix), path = "terminal/console.rs")]
 mod question;
+
+pub(crate) use ending::leave_interrupts_to_others;
+pub use ending::restore;
 
 /// The person at the controlling terminal, if there is one.
 pub struct Terminal {

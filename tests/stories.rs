@@ -22,6 +22,8 @@ mod handoff;
 mod handoff_completions;
 #[path = "stories/handoff_terminal.rs"]
 mod handoff_terminal;
+#[path = "stories/hygiene.rs"]
+mod hygiene;
 #[path = "stories/keys.rs"]
 mod keys;
 #[path = "stories/main_job.rs"]
@@ -34,10 +36,10 @@ mod pipeline;
 mod real_parts;
 #[path = "stories/recipes.rs"]
 mod recipes;
-#[path = "stories/serials.rs"]
-mod serials;
 #[path = "stories/recipes.rs"]
 mod recipes;
+#[path = "stories/serials.rs"]
+mod serials;
 #[path = "stories/shells.rs"]
 mod shells;
 #[path = "stories/stand_in.rs"]

@@ -2,6 +2,7 @@
 //!
 //! `rpassword` reads without a limit and leaves the echo off when Ctrl-C ends the process in the middle; here the
 //! terminal hands over single bytes, Ctrl-C among them, so that the answer, the limit and the interrupt all return.
+//! Signals from elsewhere are in `ending.rs`.
 //! Source: termios(3).
 
 use std::fs::File;
@@ -11,10 +12,11 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use super::ending::{self, Signals};
 use crate::attendant::{Echo, Unattended};
 
 /// More than the longest answer, an `otpauth://` URI: the buffer must not grow, since growing leaves copies.
@@ -31,13 +33,14 @@ pub(super) fn ask(
     if in_background(tty) {
         return Err(Unattended::Nobody("onetap runs in the background of its terminal".into()));
     }
+    let signals = Signals::hear().map_err(failed)?;
     // The mode before the words: what answers the words at once, as expect(1) does, is neither shown nor lost.
     let raw = Raw::enter(tty).map_err(failed)?;
     write!(tty, "{prompt}: ").map_err(failed)?;
-    let answer = read_line(tty, echo, deadline);
+    let answer = read_line(tty, echo, deadline, &signals);
     drop(raw);
     let _ = writeln!(tty);
-    answer
+    if signals.obey() { Err(Unattended::Interrupted) } else { answer }
 }
 
 /// Whether the terminal belongs to another job now. To ask all the same would stop this process (SIGTTOU, SIGTTIN),
@@ -47,11 +50,16 @@ pub(super) fn in_background(tty: &File) -> bool {
     tcgetpgrp(tty).is_ok_and(|foreground| foreground != getpgrp())
 }
 
-fn read_line(tty: &mut File, echo: Echo, deadline: Instant) -> Result<SecretString, Unattended> {
+fn read_line(
+    tty: &mut File,
+    echo: Echo,
+    deadline: Instant,
+    signals: &Signals,
+) -> Result<SecretString, Unattended> {
     let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
     loop {
         let mut byte = [0; 1];
-        wait(tty, deadline)?;
+        wait(tty, deadline, signals)?;
         match tty.read(&mut byte) {
             Ok(1) => {}
             Ok(_) => return Err(Unattended::Nobody("the terminal was closed".into())),
@@ -93,24 +101,28 @@ fn redraw(tty: &mut File, echo: Echo, bytes: &[u8]) {
     }
 }
 
-fn wait(tty: &File, deadline: Instant) -> Result<(), Unattended> {
+fn wait(tty: &File, deadline: Instant, signals: &Signals) -> Result<(), Unattended> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let limit = Timespec::try_from(left).map_err(|_| Unattended::TimedOut)?;
-        match poll(&mut [PollFd::new(tty, PollFlags::IN)], Some(&limit)) {
+        let signal = signals.pipe();
+        let mut both = [PollFd::new(tty, PollFlags::IN), PollFd::new(&signal, PollFlags::IN)];
+        let ready = poll(&mut both, Some(&limit));
+        if signals.heard() {
+            return Err(Unattended::Interrupted);
+        }
+        match ready {
             Ok(0) => return Err(Unattended::TimedOut),
-            Ok(_) => return Ok(()),
-            Err(rustix::io::Errno::INTR) => {}
+            Ok(_) if both.iter().take(1).any(|tty| !tty.revents().is_empty()) => return Ok(()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(Unattended::Nobody(error.to_string())),
         }
     }
 }
 
-/// A terminal that hands over single bytes without echo, until dropped.
-struct Raw {
-    tty: File,
-    before: Termios,
-}
+/// A terminal that hands over single bytes without echo, until dropped. A process that ends meanwhile restores it all
+/// the same: [`ending::restore`].
+struct Raw;
 
 impl Raw {
     fn enter(tty: &File) -> io::Result<Self> {
@@ -118,14 +130,16 @@ impl Raw {
         let before = tcgetattr(tty.as_fd())?;
         let mut raw = before.clone();
         raw.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+        // Noted first: a process that ends between the two restores what it did not yet change.
+        ending::note(tty.try_clone()?, before);
         // Flush: what was typed before the question is not its answer.
-        tcsetattr(tty.as_fd(), OptionalActions::Flush, &raw)?;
-        Ok(Self { tty, before })
+        tcsetattr(tty.as_fd(), OptionalActions::Flush, &raw).inspect_err(|_| ending::restore())?;
+        Ok(Self)
     }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        let _ = tcsetattr(self.tty.as_fd(), OptionalActions::Now, &self.before);
+        ending::restore();
     }
 }

@@ -20,6 +20,7 @@ use super::seal::{self, Closed};
 use super::{Entry, Vault, VaultError};
 use crate::attendant::{Attendant, Echo, Question};
 use crate::files::{self, Lock, Private};
+use crate::shield;
 
 /// How long a writer waits for others: twenty at once, each with two derivations of some 0.2 s.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -134,7 +135,10 @@ impl FileVault {
     }
 
     fn passphrase(&self, state: &mut State, wanted: Use) -> Result<SecretString, VaultError> {
-        state.passphrase.get_or_insert_with(|| self.obtain(wanted)).clone()
+        let held = state.passphrase.get_or_insert_with(|| {
+            self.obtain(wanted).inspect(|given| shield::pin(given.expose_secret().as_bytes()))
+        });
+        held.clone()
     }
 
     fn obtain(&self, wanted: Use) -> Result<SecretString, VaultError> {

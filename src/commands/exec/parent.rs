@@ -17,6 +17,7 @@ use super::endpoint::Endpoint;
 use super::program::refused;
 use super::renewal::Renewal;
 use crate::error::Error;
+use crate::shield;
 
 /// Our own name where we are about to become the child.
 const STAND_IN: &str = "onetap: exec's child";
@@ -30,7 +31,10 @@ pub(super) type Service = (Endpoint, Arc<Renewal>);
 pub(super) fn accompany(child: &Command, name: &OsStr, service: Option<Service>) -> Result<u8, Error> {
     let fault = |error| refused(child.get_program(), error);
     // Before any handler of ours: what was ignored when we were started is ignored by the child.
-    let mut running = stand_in(child, name).spawn().map_err(fault)?;
+    shield::lower(); // the child's limits are not ours
+    let running = stand_in(child, name).spawn();
+    shield::raise();
+    let mut running = running.map_err(fault)?;
     let pid = Pid::from_child(&running);
     // Not joined: it goes with the process.
     let thread = std::thread::Builder::new().name("beside".into());
@@ -83,6 +87,7 @@ pub fn stand_in_for_child(arguments: &[OsString]) -> Option<Error> {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = parent;
+    shield::lower();
     let error = Command::new(program).arg0(name).args(rest).exec();
     Some(refused(program, error))
 }

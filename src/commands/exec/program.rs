@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Error;
+#[cfg(unix)]
+use crate::shield;
 
 /// Not executable, and not found, as shells and env(1) number them.
 const NOT_EXECUTABLE: u8 = 126;
@@ -57,7 +59,9 @@ pub(super) fn refused(name: &OsStr, error: io::Error) -> Error {
 #[cfg(unix)]
 pub(super) fn become_child(mut child: Command, name: &OsStr) -> Result<(), Error> {
     std::os::unix::process::CommandExt::arg0(&mut child, name);
+    shield::lower();
     let error = std::os::unix::process::CommandExt::exec(&mut child);
+    shield::raise();
     Err(refused(child.get_program(), error))
 }
 
