@@ -26,6 +26,8 @@ mod handoff_terminal;
 mod hygiene;
 #[path = "stories/keys.rs"]
 mod keys;
+#[path = "stories/leaks.rs"]
+mod leaks;
 #[path = "stories/main_job.rs"]
 mod main_job;
 #[path = "stories/pcsc.rs"]
@@ -34,8 +36,6 @@ mod pcsc;
 mod pipeline;
 #[path = "stories/real_parts.rs"]
 mod real_parts;
-#[path = "stories/recipes.rs"]
-mod recipes;
 #[path = "stories/recipes.rs"]
 mod recipes;
 #[path = "stories/serials.rs"]

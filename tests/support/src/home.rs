@@ -8,10 +8,15 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use onetap::vault::kernel;
 
 use crate::aws::{Aws, User};
+use crate::canary::{self, Canaries, Kind};
+
+/// What opens every home's vault.
+const PASSPHRASE: &str = "correct horse battery staple";
 
 /// The home; removed when dropped.
 #[derive(Debug)]
@@ -19,6 +24,9 @@ pub struct Home {
     folder: tempfile::TempDir,
     binary: PathBuf,
     env: BTreeMap<OsString, OsString>,
+    canaries: Canaries,
+    /// What the story itself wrote, and so may be read there.
+    own: Mutex<Vec<(PathBuf, Vec<u8>)>>,
 }
 
 /// What a command gave back.
@@ -36,14 +44,23 @@ impl Home {
     /// An empty home for the binary at `binary`, with a file vault whose passphrase stands in a file.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         let folder = tempfile::Builder::new().prefix("onetap-story-").tempdir().expect("a temporary folder");
-        let mut home = Self { folder, binary: binary.into(), env: BTreeMap::new() };
-        let passphrase = home.private("passphrase", "correct horse battery staple\n");
+        let mut home = Self {
+            folder,
+            binary: binary.into(),
+            env: BTreeMap::new(),
+            canaries: canary::here(),
+            own: Mutex::default(),
+        };
+        home.canaries.plant("the passphrase", Kind::LongTerm, PASSPHRASE.as_bytes());
+        let passphrase = home.private("passphrase", &format!("{PASSPHRASE}\n"));
         let folder = home.path("").into_os_string();
         home.set("HOME", folder);
         home.set("PATH", std::env::var_os("PATH").unwrap_or_default());
         home.set("LANG", "C.UTF-8");
         home.set("ONETAP_VAULT", "file");
         home.set("ONETAP_VAULT_PASSPHRASE_FILE", passphrase);
+        // The most that anything in onetap could be made to say; it has no log of its own.
+        home.set("RUST_LOG", "trace");
         // Nothing in a story may ask the address that clouds answer on.
         home.set("AWS_EC2_METADATA_DISABLED", "true");
         home
@@ -97,11 +114,28 @@ impl Home {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         options.open(&path).and_then(|mut file| file.write_all(content.as_bytes())).expect("a file");
+        self.wrote(relative, content.as_bytes());
         path
+    }
+
+    /// Tells that the story itself wrote this into a file, so that secrets in it are no leak.
+    pub fn wrote(&self, relative: &str, content: &[u8]) {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.push((self.path(relative), content.to_vec()));
+    }
+
+    /// Fails if a secret of this story can be read in a file of this home; also done when the home goes.
+    pub fn holds_no_secret(&self) {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        self.canaries.hidden_below(&self.path(""), &own);
     }
 
     /// Writes the virtual token's file and makes it the reader.
     pub fn token(&mut self, content: &str) {
+        for seed in content.split("secret=").skip(1) {
+            let end = seed.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(seed.len());
+            self.canaries.plant_seed("a seed on the token", &seed[..end]);
+        }
         let path = self.private("token", content);
         self.set("ONETAP_READER", format!("mock:{}", path.display()));
     }
@@ -157,6 +191,9 @@ impl Home {
 /// A story's sealing key would rest in the kernel's keyring for hours, and a user has room for some 170 of them.
 impl Drop for Home {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.holds_no_secret();
+        }
         // Where the key's name stands is told by `session/seal.rs`: 16 bytes of magic, then 16 of the store's name.
         let sealed = fs::read(self.path(".cache/onetap/sessions")).unwrap_or_default();
         if let Some(store) = sealed.get(16..32) {
@@ -173,7 +210,10 @@ pub fn said(command: &mut Command) -> Said {
 impl From<Output> for Said {
     fn from(output: Output) -> Self {
         use std::os::unix::process::ExitStatusExt as _;
-        let status = output.status;
+        let (status, canaries) = (output.status, canary::here());
+        // A session may stand there by contract: `credential-process`, `exec -- env`.
+        canaries.hidden("stdout", &output.stdout, Kind::LongTerm);
+        canaries.hidden("stderr", &output.stderr, Kind::Session);
         Self {
             status: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

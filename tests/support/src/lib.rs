@@ -1,6 +1,7 @@
 //! The bench that the stories run on.
 
 pub mod aws;
+pub mod canary;
 pub mod home;
 pub mod measure;
 pub mod notifications;

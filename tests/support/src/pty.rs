@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::canary::{self, Kind};
 use pty_process::blocking::{Command, Pts, Pty};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -273,13 +274,18 @@ impl Terminal {
             stream.and_then(|reader| reader.join().ok()).unwrap_or_default()
         };
         let raw = self.shared.heard().raw.clone();
-        Ok(Finished {
+        let finished = Finished {
             status,
             terminal: plain(&raw),
             raw,
             stdout: collect(self.stdout.take()),
             stderr: collect(self.stderr.take()),
-        })
+        };
+        let canaries = canary::here();
+        canaries.hidden("what stood on the terminal", &finished.raw, Kind::Session);
+        canaries.hidden("stdout", &finished.stdout, Kind::LongTerm);
+        canaries.hidden("stderr", &finished.stderr, Kind::Session);
+        Ok(finished)
     }
 
     fn unseen(&self, wanted: String, because: &'static str) -> Unseen {

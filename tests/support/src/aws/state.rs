@@ -16,6 +16,7 @@ use super::totp::{Codes, PERIOD};
 use super::world::{Device, WebIdentity};
 use super::xml::Service;
 use super::{Fault, Seen, clock};
+use crate::canary::{Canaries, Kind};
 
 mod load;
 
@@ -47,6 +48,8 @@ pub(crate) struct State {
     pub(crate) sessions: Sessions,
     pub(crate) web_identities: Vec<WebIdentity>,
     pub(crate) signin_tokens: Vec<SigninToken>,
+    /// The story that started it; what is handed out to it must not be seen elsewhere.
+    pub(crate) canaries: Canaries,
     /// The last used step of each device.
     pub(crate) used: BTreeMap<String, i64>,
 }
@@ -244,7 +247,10 @@ impl State {
     pub(crate) fn grant(&mut self, owner: Owner, with_code: bool, life: i64, now: i64) -> Granted {
         let cap = self.cap.map_or(i64::MAX, |cap| i64::try_from(cap.as_secs()).unwrap_or(i64::MAX));
         let facts = SessionFacts { issued: now, with_code };
-        self.sessions.grant(owner, facts, now.saturating_add(life.min(cap)))
+        let granted = self.sessions.grant(owner, facts, now.saturating_add(life.min(cap)));
+        self.canaries.plant("a session's secret access key", Kind::Session, granted.secret.as_bytes());
+        self.canaries.plant("a session's token", Kind::Session, granted.token.as_bytes());
+        granted
     }
 
     /// Forgets the sessions of a user or role.

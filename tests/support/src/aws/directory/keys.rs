@@ -7,6 +7,7 @@ use crate::aws::call::Call;
 use crate::aws::refusal::Refusal;
 use crate::aws::state::State;
 use crate::aws::{Seen, clock, world, xml};
+use crate::canary::Kind;
 
 /// Access keys that a user may have (IAM User Guide, "IAM and AWS STS quotas").
 const MOST: usize = 2;
@@ -26,6 +27,7 @@ pub(super) fn create(call: &Call, seen: &mut Seen, state: &mut State) -> Result<
         settling: state.settle_keys,
         used: None,
     };
+    state.canaries.plant("a new secret access key", Kind::LongTerm, key.secret.as_bytes());
     seen.issued = Some(key.id.clone());
     let told = format!(
         "<AccessKey>{}<SecretAccessKey>{}</SecretAccessKey></AccessKey>",

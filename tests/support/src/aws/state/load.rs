@@ -11,6 +11,7 @@ use crate::aws::iam::Policy;
 use crate::aws::session::Sessions;
 use crate::aws::totp::Codes;
 use crate::aws::world::{self, Group, World};
+use crate::canary::{self, Kind};
 
 impl State {
     /// Loads a world; every policy and every seed in it must be understood.
@@ -20,7 +21,13 @@ impl State {
         let root = format!("arn:{partition}:iam::{account}");
         let (mut people, mut keys, mut devices, mut shelf) =
             (Vec::new(), Vec::new(), Vec::new(), Shelf::default());
+        let canaries = canary::here();
         for user in users {
+            let whose = format!("{}'s secret access key", user.name);
+            canaries.plant(&whose, Kind::LongTerm, user.secret_access_key.as_bytes());
+            for device in user.devices.iter().filter(|device| device.makes_codes()) {
+                canaries.plant_seed(&format!("the seed of {}'s device", user.name), &device.seed_base32);
+            }
             let unfit = |error| Unfit::Policy { user: user.name.clone(), error };
             let held = Holder::load(&root, &user.policies, &user.attached, &mut shelf).map_err(unfit)?;
             let boundary = format!("{}-boundary", user.name);
@@ -94,6 +101,7 @@ impl State {
             sessions: Sessions::default(),
             web_identities,
             signin_tokens: Vec::new(),
+            canaries,
             used: BTreeMap::new(),
         };
         state.gather();
