@@ -183,6 +183,9 @@ pub enum Verb {
     /// Look after the OATH accounts on a YubiKey
     #[command(subcommand)]
     Token(Token),
+    /// Look after the vault, where secrets rest
+    #[command(subcommand)]
+    Vault(Vaults),
     /// Write the session into ~/.aws/credentials, for tools that read nothing else
     Write(Write),
 }
@@ -286,6 +289,16 @@ pub enum Seed {
     Remove {
         /// The profile
         profile: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Vaults {
+    /// Move all secrets into the other vault, and use that from now on
+    Move {
+        /// Where to: keychain or file
+        #[arg(long, value_name = "VAULT")]
+        to: VaultKind,
     },
 }
 

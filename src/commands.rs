@@ -26,13 +26,13 @@ use crate::session::{Freshness, MinTtl};
 use crate::settings::{Settings, VaultKind};
 use crate::terminal::{self, Terminal};
 use crate::vault::Vault;
-use crate::vault::file::FileVault;
+use crate::vault::file::{FileVault, PassphraseSource};
 use crate::vault::keychain::Keychain;
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_types::os_shim_internal::{Env, Fs};
 use secrecy::SecretString;
 
-use crate::cli::{Cli, Options, Seed, Verb};
+use crate::cli::{Cli, Options, Seed, Vaults, Verb};
 
 mod add;
 mod clear;
@@ -53,6 +53,7 @@ mod seed;
 mod status;
 mod stdin;
 mod token;
+mod vault;
 mod write;
 
 /// How long a person has, unless `--timeout` says otherwise.
@@ -86,6 +87,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Verb::Seed(Seed::Remove { profile }) => seed::remove(&context, &profile),
         Verb::Status(status) => status::run(&context, &status),
         Verb::Token(token) => token::run(&context, token),
+        Verb::Vault(Vaults::Move { to }) => vault::move_to(&context, to),
         Verb::Write(wanted) => write::run(&context, wanted),
     }
 }
@@ -167,11 +169,20 @@ impl Context {
     fn vault(&self) -> Result<Arc<dyn Vault>, Error> {
         Ok(match self.vault_kind()? {
             VaultKind::Keychain => Arc::new(Keychain::new()),
-            VaultKind::File => {
-                let passphrase = self.variable("ONETAP_VAULT_PASSPHRASE_FILE").map(PathBuf::from);
-                Arc::new(FileVault::new(self.places.vault(), passphrase, self.attendant.clone()))
-            }
+            VaultKind::File => Arc::new(self.file_vault()?),
         })
+    }
+
+    fn file_vault(&self) -> Result<FileVault, Error> {
+        let descriptor = self.variable("ONETAP_VAULT_PASSPHRASE_FD");
+        let source = match (descriptor, self.variable("ONETAP_VAULT_PASSPHRASE_FILE")) {
+            (Some(number), _) => PassphraseSource::Descriptor(number.parse().map_err(|_| {
+                Error::Usage(format!("ONETAP_VAULT_PASSPHRASE_FD is {number:?}, which is no file descriptor"))
+            })?),
+            (None, Some(path)) => PassphraseSource::File(path.into()),
+            (None, None) => PassphraseSource::Person,
+        };
+        Ok(FileVault::with(self.places.vault(), source, self.attendant.clone()).until(self.deadline))
     }
 
     fn store(&self, vault: Arc<dyn Vault>) -> SessionStore {

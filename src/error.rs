@@ -262,12 +262,9 @@ impl Error {
             }
             Self::Plan { lost: Some(lost), .. } => lost.clone(),
             Self::Plan { source, .. } => return hint::plan_hint(source),
-            Self::Settings(SettingsError::OtherVault { path, recorded, wanted }) => format!(
-                "leave --vault and ONETAP_VAULT away; or to move, run `onetap remove` for each profile, replace \
-                 `vault = {}` by `vault = {}` in {}, and run `onetap add` again",
-                recorded.word(),
-                wanted.word(),
-                path.display()
+            Self::Settings(SettingsError::OtherVault { wanted, .. }) => format!(
+                "leave --vault and ONETAP_VAULT away, or run `onetap vault move --to {}`",
+                wanted.word()
             ),
             Self::Store(StoreError::Vault(error)) | Self::Vault(error) => return hint::vault_hint(error),
             Self::Sts(error) => return hint::sts_hint(error),

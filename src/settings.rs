@@ -127,6 +127,26 @@ impl Settings {
         }
     }
 
+    /// Records another vault than the recorded one; other lines stay as they are.
+    pub fn change(&mut self, kind: VaultKind) -> Result<(), SettingsError> {
+        let unusable = |error: io::Error| SettingsError::Unusable {
+            place: self.path.display().to_string(),
+            reason: error.to_string(),
+        };
+        let text = match std::fs::read_to_string(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text.map_err(unusable)?,
+        };
+        let is_record = |line: &&str| line.trim().split('=').next().is_some_and(|key| key.trim() == "vault");
+        let mut lines: Vec<_> = text.lines().filter(|line| !is_record(line)).collect();
+        let record = format!("vault = {}", kind.word());
+        lines.push(&record);
+        let text = lines.join("\n") + "\n";
+        write_whole(&self.path, text.as_bytes(), Private::AsItWas).map_err(unusable)?;
+        self.vault = Some(kind);
+        Ok(())
+    }
+
     /// Records the vault in use, unless one is recorded; other lines stay as they are.
     pub fn record(&mut self, kind: VaultKind) -> Result<(), SettingsError> {
         if self.vault.is_some() {
@@ -162,6 +182,17 @@ mod tests {
         let settings = Settings::read(&path).unwrap();
         assert_eq!(settings.vault(None), Ok(VaultKind::File));
         assert!(matches!(settings.vault(Some(VaultKind::Keychain)), Err(SettingsError::OtherVault { .. })));
+    }
+
+    #[test]
+    fn the_record_can_be_changed_and_other_lines_stay() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("config");
+        std::fs::write(&path, "# mine\n vault=file\n# vault = neither").unwrap();
+        let mut settings = Settings::read(&path).unwrap();
+        settings.change(VaultKind::Keychain).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine\n# vault = neither\nvault = keychain\n");
+        assert_eq!(Settings::read(&path).unwrap().vault, Some(VaultKind::Keychain));
     }
 
     #[test]

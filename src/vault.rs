@@ -3,6 +3,7 @@
 //! Knows nothing about profiles or AWS.
 
 use std::fmt;
+use std::str::FromStr;
 
 use secrecy::SecretSlice;
 
@@ -12,6 +13,7 @@ pub mod file;
 #[cfg_attr(not(target_os = "linux"), path = "vault/kernel_absent.rs")]
 pub mod kernel;
 pub mod keychain;
+mod passphrase;
 mod seal;
 
 /// The name of a stored secret.
@@ -38,6 +40,25 @@ impl fmt::Display for Entry {
             Self::SealingKey => f.write_str("sealing-key"),
             Self::Seed(profile) => write!(f, "seed:{profile}"),
         }
+    }
+}
+
+/// A name under which nothing of this version is stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not the name of a secret that this onetap knows")]
+pub struct UnknownEntry(pub String);
+
+impl FromStr for Entry {
+    type Err = UnknownEntry;
+
+    fn from_str(text: &str) -> Result<Self, UnknownEntry> {
+        Ok(match text.split_once(':') {
+            Some(("access-key", profile)) => Self::AccessKey(profile.into()),
+            Some(("oath-key", id)) => Self::OathKey(id.into()),
+            Some(("seed", profile)) => Self::Seed(profile.into()),
+            None if text == "sealing-key" => Self::SealingKey,
+            _ => return Err(UnknownEntry(text.into())),
+        })
     }
 }
 
@@ -89,4 +110,24 @@ pub trait Vault: fmt::Debug + Send + Sync {
     fn write(&self, entry: &Entry, value: &SecretSlice<u8>) -> Result<(), VaultError>;
     /// Removes an entry; removing one that is not there succeeds.
     fn remove(&self, entry: &Entry) -> Result<(), VaultError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_as_it_is_written() {
+        for entry in [
+            Entry::AccessKey("a:b".into()),
+            Entry::OathKey("0123".into()),
+            Entry::SealingKey,
+            Entry::Seed("doug".into()),
+        ] {
+            assert_eq!(entry.to_string().parse(), Ok(entry));
+        }
+        for strange in ["", "sealing-key:", "password:doug", "doug"] {
+            assert_eq!(strange.parse::<Entry>(), Err(UnknownEntry(strange.into())));
+        }
+    }
 }

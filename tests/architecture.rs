@@ -59,7 +59,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("signal_hook", &["terminal/"]),
     // Near names, where a wrong one was given.
     ("strsim", &["code/yubikey/", "plan/"]),
-    ("subtle", &["commands/exec/endpoint.rs", "oath/password.rs"]),
+    ("subtle", &["commands/exec/endpoint.rs", "commands/vault.rs", "oath/password.rs"]),
     ("tempfile", &["files.rs"]),
     ("tokio", &["authenticator/", "commands.rs", "commands/exec/", "commands/write/", "turn.rs"]),
     ("totp_rs", &["card/mock/", "code/software.rs"]),

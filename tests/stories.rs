@@ -52,5 +52,7 @@ mod token;
 mod token_verbs;
 #[path = "stories/vault.rs"]
 mod vault;
+#[path = "stories/vault_move.rs"]
+mod vault_move;
 #[path = "stories/write.rs"]
 mod write;

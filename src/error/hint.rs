@@ -131,6 +131,7 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
         VaultError::Unattended(Unattended::Nobody(_)) => {
             "run it in a terminal, or name a file with the passphrase in ONETAP_VAULT_PASSPHRASE_FILE".into()
         }
+        VaultError::Unattended(Unattended::TimedOut) => "run the command again".into(),
         VaultError::Damaged { .. } | VaultError::Other(_) | VaultError::Unattended(_) => return None,
     })
 }

@@ -1,7 +1,7 @@
 //! The encrypted file vault, for machines without a keychain.
 //!
-//! Knows where the file is, who may read it and where its passphrase comes from; how bytes are sealed is in
-//! `seal.rs`. Nothing is ever written that is not sealed.
+//! Knows where the file is and who may read it; where its passphrase comes from is in `passphrase.rs`, how bytes are
+//! sealed in `seal.rs`. Nothing is ever written that is not sealed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,16 +16,16 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+pub use super::passphrase::PassphraseSource;
+use super::passphrase::Use;
 use super::seal::{self, Closed};
 use super::{Entry, Vault, VaultError};
-use crate::attendant::{Attendant, Echo, Question};
+use crate::attendant::Attendant;
 use crate::files::{self, Lock, Private};
 use crate::shield;
 
 /// How long a writer waits for others: twenty at once, each with two derivations of some 0.2 s.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a person has for a passphrase.
-const ANSWER: Duration = Duration::from_secs(60);
 
 /// The layout of the sealed JSON.
 const VERSION: u32 = 1;
@@ -36,8 +36,9 @@ type Entries = BTreeMap<String, SecretSlice<u8>>;
 /// content that it had. Making one touches nothing.
 pub struct FileVault {
     path: PathBuf,
-    passphrase_file: Option<PathBuf>,
+    source: PassphraseSource,
     attendant: Arc<dyn Attendant>,
+    deadline: Option<Instant>,
     work: u8,
     state: Mutex<State>,
 }
@@ -68,13 +69,60 @@ impl FileVault {
         passphrase_file: Option<PathBuf>,
         attendant: Arc<dyn Attendant>,
     ) -> Self {
+        let source = passphrase_file.map_or(PassphraseSource::Person, PassphraseSource::File);
+        Self::with(path, source, attendant)
+    }
+
+    /// The same with any source of the passphrase.
+    pub fn with(path: impl Into<PathBuf>, source: PassphraseSource, attendant: Arc<dyn Attendant>) -> Self {
         Self {
             path: path.into(),
-            passphrase_file,
+            source,
             attendant,
+            deadline: None,
             work: seal::WORK_FACTOR,
             state: Mutex::default(),
         }
+    }
+
+    /// The same, whose question ends at `deadline`, if that comes before its own limit of 60 s.
+    #[must_use]
+    pub fn until(self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
+    /// The names of all entries; none if there is no file.
+    pub fn names(&self) -> Result<Vec<String>, VaultError> {
+        let mut state = self.state();
+        Ok(self.entries(&mut state)?.map(|entries| entries.keys().cloned().collect()).unwrap_or_default())
+    }
+
+    /// Forgets what was decrypted, so that the next reading proves what is on the disk.
+    pub fn doubt(&self) {
+        self.state().opened = None;
+    }
+
+    /// Removes the file if it holds these entries and no other; `false` if it holds another one.
+    pub fn discard(&self, moved: &[Entry]) -> Result<bool, VaultError> {
+        let _held = self.lock()?;
+        let names = self.names()?;
+        if names.iter().any(|name| !moved.iter().any(|entry| entry.to_string() == *name)) {
+            return Ok(false);
+        }
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&self.path, &error)),
+            _ => Ok(true),
+        }
+    }
+
+    fn lock(&self) -> Result<Lock, VaultError> {
+        let lock = beside(&self.path);
+        Lock::take(&lock, Instant::now() + PATIENCE).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => {
+                VaultError::Other(format!("another process holds {} and does not let go", lock.display()))
+            }
+            _ => failed(&lock, &error),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -116,13 +164,7 @@ impl FileVault {
         // Before the lock, not under it: a person may need minutes, and others would wait.
         let wanted = if exists(&self.path)? { Use::Open } else { Use::Create };
         let passphrase = self.passphrase(&mut state, wanted)?;
-        let lock = beside(&self.path);
-        let _held = Lock::take(&lock, Instant::now() + PATIENCE).map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => {
-                VaultError::Other(format!("another process holds {} and does not let go", lock.display()))
-            }
-            _ => failed(&lock, &error),
-        })?;
+        let _held = self.lock()?;
         let mut entries = self.entries(&mut state)?.cloned().unwrap_or_default();
         if change(&mut entries) == Changed::No {
             return Ok(());
@@ -136,45 +178,12 @@ impl FileVault {
 
     fn passphrase(&self, state: &mut State, wanted: Use) -> Result<SecretString, VaultError> {
         let held = state.passphrase.get_or_insert_with(|| {
-            self.obtain(wanted).inspect(|given| shield::pin(given.expose_secret().as_bytes()))
+            self.source
+                .obtain(wanted, &self.path, self.attendant.as_ref(), self.deadline)
+                .inspect(|given| shield::pin(given.expose_secret().as_bytes()))
         });
         held.clone()
     }
-
-    fn obtain(&self, wanted: Use) -> Result<SecretString, VaultError> {
-        if let Some(path) = &self.passphrase_file {
-            let bytes = read_private(path)?.ok_or_else(|| {
-                VaultError::Locked(format!("there is no passphrase file {}", path.display()))
-            })?;
-            return line(&bytes)
-                .ok_or_else(|| VaultError::Locked(format!("{} holds no passphrase", path.display())));
-        }
-        let ask = |prompt: String| {
-            let now = Instant::now();
-            let deadline = now.checked_add(ANSWER).unwrap_or(now);
-            self.attendant.ask(Question { prompt, echo: Echo::Hidden, deadline })
-        };
-        let given = ask(match wanted {
-            Use::Create => format!("New passphrase for the vault {}", self.path.display()),
-            Use::Open => format!("Passphrase of the vault {}", self.path.display()),
-        })?;
-        if given.expose_secret().is_empty() {
-            return Err(VaultError::Locked("no passphrase was given".into()));
-        }
-        if wanted == Use::Create
-            && ask("The same passphrase again".into())?.expose_secret() != given.expose_secret()
-        {
-            return Err(VaultError::Locked("the two passphrases differ".into()));
-        }
-        Ok(given)
-    }
-}
-
-/// What the passphrase is for; a new one is asked for twice, since a slip of the finger would lock its owner out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
-    Create,
-    Open,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,7 +232,7 @@ fn exists(path: &Path) -> Result<bool, VaultError> {
 }
 
 /// The content of a file that only its owner, who runs this, may read; `None` if there is none.
-fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
     let read = || -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let mut file = File::open(path)?;
         let about = file.metadata()?; // Of the open file: the path may lead elsewhere a moment later.
@@ -252,13 +261,6 @@ fn open_to_others(about: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn open_to_others(_about: &fs::Metadata) -> bool {
     false // A file in the person's own profile folder inherits an access list for that person.
-}
-
-/// The passphrase in a file's bytes: UTF-8, less one newline at its end; `None` if nothing is left.
-fn line(bytes: &[u8]) -> Option<SecretString> {
-    let text = str::from_utf8(bytes).ok()?;
-    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-    (!text.is_empty()).then(|| text.into())
 }
 
 #[derive(Serialize)]
@@ -309,7 +311,7 @@ fn parse(plain: &[u8]) -> Result<Entries, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attendant::{Notice, Unattended};
+    use crate::attendant::{Echo, Notice, Question, Unattended};
 
     /// A person who gives these answers, and then none.
     #[derive(Debug, Default)]

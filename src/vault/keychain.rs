@@ -3,6 +3,7 @@
 //! Knows which call to make and how long to wait for it; knows nothing about what is stored.
 //! Source: keyring 4.2 and keyring-core 1.0, and trials with gnome-keyring, a silent bus and no bus (docs/adr).
 
+use std::collections::HashMap;
 use std::env;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -38,6 +39,32 @@ impl Keychain {
                 .iter()
                 .any(|name| env::var_os(name).is_some_and(|v| !v.is_empty()));
         Self { patience: if prompts { WITH_PROMPT } else { WITHOUT_PROMPT } }
+    }
+}
+
+impl Keychain {
+    /// The accounts of all entries of ours.
+    pub fn names(&self) -> Result<Vec<String>, VaultError> {
+        within(self.patience, || {
+            let found = match keyring::Entry::store_status() {
+                Ok(()) => {
+                    // Windows' store knows no attributes, only a pattern over names.
+                    let (key, wanted) =
+                        if cfg!(windows) { ("pattern", "onetap") } else { ("service", SERVICE) };
+                    keyring_core::Entry::search(&HashMap::from([(key, wanted)]))
+                }
+                Err(_) => Err(keyring::Error::NoDefaultStore),
+            };
+            let entries = outcome("all of onetap's", found)?.unwrap_or_default();
+            // A list that lacks one would be worse than none.
+            let unnamed = || VaultError::Locked("the keychain does not tell what it holds".into());
+            let named = entries.iter().map(|entry| entry.get_specifiers().ok_or_else(unnamed));
+            let ours = named.filter_map(|named| match named {
+                Ok((service, account)) => (service == SERVICE).then_some(Ok(account)),
+                Err(locked) => Some(Err(locked)),
+            });
+            ours.collect()
+        })
     }
 }
 

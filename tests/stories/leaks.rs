@@ -154,7 +154,8 @@ fn strace_sees_no_secret_in_arguments_in_the_environment_or_in_what_is_written()
         ("AWS_SECRET_ACCESS_KEY", &doug.secret_access_key),
     ];
     let add = ["add", "doug", "--from-env", "--mfa-serial", &device.serial];
-    let runs: [(&[&str], &[(&str, &str)]); 6] = [
+    type Run<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+    let runs: [Run<'_>; 6] = [
         (&add, &from_env),
         (&["credential-process", "doug"], &[]),
         (&["exec", "doug", "--", "/bin/true"], &[]),
