@@ -14,6 +14,11 @@ use zeroize::Zeroizing;
 
 use super::{Entry, Vault, VaultError};
 
+#[cfg_attr(any(not(unix), target_os = "macos"), path = "keychain/state_absent.rs")]
+mod state;
+
+use state::State;
+
 /// The service under which every entry is stored; the account is the entry's own text form.
 const SERVICE: &str = "onetap";
 
@@ -43,6 +48,14 @@ impl Keychain {
 }
 
 impl Keychain {
+    /// Whether an entry that is said not to be there can be believed not to be: KeePassXC and oo7 hide what is locked.
+    fn believed(&self) -> Result<(), VaultError> {
+        match within(self.patience, || Ok(state::state()))? {
+            State::Locked => Err(VaultError::Locked("a collection of the keychain is locked".into())),
+            State::None | State::Open | State::Silent => Ok(()),
+        }
+    }
+
     /// The accounts of all entries of ours.
     pub fn names(&self) -> Result<Vec<String>, VaultError> {
         within(self.patience, || {
@@ -76,10 +89,14 @@ impl Default for Keychain {
 
 impl Vault for Keychain {
     fn read(&self, entry: &Entry) -> Result<Option<SecretSlice<u8>>, VaultError> {
-        ask(self.patience, entry, |entry| {
+        let found = ask(self.patience, entry, |entry| {
             let bytes = Zeroizing::new(entry.get_secret()?);
             Ok(SecretSlice::from(bytes.to_vec()))
-        })
+        })?;
+        match found {
+            None => self.believed().map(|()| None),
+            found => Ok(found),
+        }
     }
 
     fn write(&self, entry: &Entry, value: &SecretSlice<u8>) -> Result<(), VaultError> {
@@ -91,7 +108,10 @@ impl Vault for Keychain {
     }
 
     fn remove(&self, entry: &Entry) -> Result<(), VaultError> {
-        ask(self.patience, entry, |entry| entry.delete_credential()).map(|_| ())
+        match ask(self.patience, entry, |entry| entry.delete_credential())? {
+            None => self.believed(),
+            Some(()) => Ok(()),
+        }
     }
 }
 
@@ -133,7 +153,7 @@ fn outcome<T>(account: &str, answer: keyring::Result<T>) -> Result<Option<T>, Va
         |reason: &str| VaultError::Damaged { place: format!("entry {account:?}"), reason: reason.into() };
     match answer {
         Ok(value) => Ok(Some(value)),
-        // A locked KeePassXC or oo7 says this too though the entry exists.
+        // A locked KeePassXC or oo7 says this too though the entry exists: see `believed`.
         Err(Error::NoEntry) => Ok(None),
         // Two states in one answer: a locked collection, and none yet because nobody logged in on a desktop.
         Err(Error::NoStorageAccess(cause)) => {
