@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod canary;
 pub mod home;
+pub mod keepassxc;
 pub mod measure;
 pub mod notifications;
 pub mod pcscd;

@@ -104,6 +104,13 @@ impl SecretService {
         self.daemon = None;
     }
 
+    /// Stops the daemon in its tracks, as if it died in the middle of a call; it goes with its owner.
+    pub fn freeze_daemon(&self) -> io::Result<()> {
+        let pid = self.daemon.as_ref().map(|daemon| daemon.0.id().to_string()).unwrap_or_default();
+        let stopped = Command::new("kill").args(["-STOP", &pid]).status()?;
+        if stopped.success() { Ok(()) } else { Err(io::Error::other("kill -STOP failed")) }
+    }
+
     /// Stops the bus in its tracks: it still accepts, and never answers.
     pub fn freeze_bus(&self) -> io::Result<()> {
         let stopped = Command::new("kill").args(["-STOP", &self.bus.0.id().to_string()]).status()?;
@@ -116,11 +123,21 @@ impl SecretService {
         answer.is_some_and(|text| text.contains("boolean true"))
     }
 
-    fn default_collection(&self) -> Option<String> {
+    /// The object path of the default collection; `/` if there is none.
+    pub fn default_collection(&self) -> Option<String> {
         let call = "org.freedesktop.Secret.Service.ReadAlias";
         let answer =
             self.call("org.freedesktop.secrets", "/org/freedesktop/secrets", call, &["string:default"])?;
         answer.split('"').nth(1).map(str::to_owned)
+    }
+
+    /// Whether the default collection says that it is locked.
+    pub fn is_locked(&self) -> bool {
+        let Some(path) = self.default_collection() else { return false };
+        let arguments = ["string:org.freedesktop.Secret.Collection", "string:Locked"];
+        let answer =
+            self.call("org.freedesktop.secrets", &path, "org.freedesktop.DBus.Properties.Get", &arguments);
+        answer.is_some_and(|text| text.contains("boolean true"))
     }
 
     fn call(&self, name: &str, path: &str, call: &str, arguments: &[&str]) -> Option<String> {
