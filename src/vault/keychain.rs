@@ -14,13 +14,19 @@ use zeroize::Zeroizing;
 
 use super::{Entry, Vault, VaultError};
 
+mod pieces;
 #[cfg_attr(any(not(unix), target_os = "macos"), path = "keychain/state_absent.rs")]
 mod state;
 
+use pieces::Cells;
 use state::State;
 
 /// The service under which every entry is stored; the account is the entry's own text form.
 const SERVICE: &str = "onetap";
+
+/// The longest value that one entry takes: Windows' limit (wincred.h, `CRED_MAX_CREDENTIAL_BLOB_SIZE`); the others have
+/// none that matters.
+const LONGEST: usize = if cfg!(windows) { 2_560 } else { usize::MAX };
 
 /// How long to wait where nobody could be asked: a call takes 15 to 17 ms, and a silent bus hangs for ever.
 const WITHOUT_PROMPT: Duration = Duration::from_millis(1_500);
@@ -73,7 +79,9 @@ impl Keychain {
             let unnamed = || VaultError::Locked("the keychain does not tell what it holds".into());
             let named = entries.iter().map(|entry| entry.get_specifiers().ok_or_else(unnamed));
             let ours = named.filter_map(|named| match named {
-                Ok((service, account)) => (service == SERVICE).then_some(Ok(account)),
+                Ok((service, account)) => {
+                    (service == SERVICE && !pieces::is_piece(&account)).then_some(Ok(account))
+                }
                 Err(locked) => Some(Err(locked)),
             });
             ours.collect()
@@ -89,29 +97,50 @@ impl Default for Keychain {
 
 impl Vault for Keychain {
     fn read(&self, entry: &Entry) -> Result<Option<SecretSlice<u8>>, VaultError> {
-        let found = ask(self.patience, entry, |entry| {
-            let bytes = Zeroizing::new(entry.get_secret()?);
-            Ok(SecretSlice::from(bytes.to_vec()))
-        })?;
-        match found {
+        match pieces::read(self, &entry.to_string())? {
             None => self.believed().map(|()| None),
             found => Ok(found),
         }
     }
 
     fn write(&self, entry: &Entry, value: &SecretSlice<u8>) -> Result<(), VaultError> {
-        let value = value.clone();
-        match ask(self.patience, entry, move |entry| entry.set_secret(value.expose_secret()))? {
+        let account = entry.to_string();
+        match LONGEST {
+            usize::MAX => self.set(&account, value.expose_secret()),
+            limit => pieces::write(self, &account, value.expose_secret(), limit),
+        }
+    }
+
+    fn remove(&self, entry: &Entry) -> Result<(), VaultError> {
+        let account = entry.to_string();
+        match LONGEST {
+            usize::MAX => match ask(self.patience, &account, |entry| entry.delete_credential())? {
+                None => self.believed(),
+                Some(()) => Ok(()),
+            },
+            _ => pieces::remove(self, &account),
+        }
+    }
+}
+
+impl Cells for Keychain {
+    fn get(&self, account: &str) -> Result<Option<SecretSlice<u8>>, VaultError> {
+        ask(self.patience, account, |entry| {
+            let bytes = Zeroizing::new(entry.get_secret()?);
+            Ok(SecretSlice::from(bytes.to_vec()))
+        })
+    }
+
+    fn set(&self, account: &str, value: &[u8]) -> Result<(), VaultError> {
+        let value = SecretSlice::from(value.to_vec());
+        match ask(self.patience, account, move |entry| entry.set_secret(value.expose_secret()))? {
             Some(()) => Ok(()),
             None => Err(VaultError::NoKeychain("it has no default collection to store into".into())),
         }
     }
 
-    fn remove(&self, entry: &Entry) -> Result<(), VaultError> {
-        match ask(self.patience, entry, |entry| entry.delete_credential())? {
-            None => self.believed(),
-            Some(()) => Ok(()),
-        }
+    fn delete(&self, account: &str) -> Result<(), VaultError> {
+        ask(self.patience, account, |entry| entry.delete_credential()).map(|_| ())
     }
 }
 
@@ -119,10 +148,10 @@ impl Vault for Keychain {
 /// a call does not answer, and cannot be told to stop.
 fn ask<T: Send + 'static>(
     patience: Duration,
-    entry: &Entry,
+    account: &str,
     call: impl FnOnce(&keyring::Entry) -> keyring::Result<T> + Send + 'static,
 ) -> Result<Option<T>, VaultError> {
-    let account = entry.to_string();
+    let account = account.to_owned();
     within(patience, move || {
         outcome(&account, keyring::Entry::new(SERVICE, &account).and_then(|entry| call(&entry)))
     })
