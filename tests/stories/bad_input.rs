@@ -298,7 +298,7 @@ fn add_takes_long_term_keys_only_and_writes_nothing_before_they_are_proven() {
 fn another_vault_than_the_recorded_one() {
     let mut bench = bench("");
     bench.home.set("ONETAP_VAULT", "keychain");
-    bench.refused("doug", 3, &["the vault file", "recorded in", "vault = keychain"]);
+    bench.refused("doug", 3, &["the vault file", "recorded in", "`onetap vault move --to keychain`"]);
     bench.home.unset("ONETAP_VAULT");
     assert_eq!(bench.home.run(&["exec", "doug", "--", "true"]).status, 0, "what is recorded is used");
 }
