@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// How far ahead of now a spent step can be: a touch or a typed code may come one step late, on a clock that is then
 /// set back a little.
 const STEPS_AHEAD: u64 = 2;
+/// How many steps are remembered: a command uses two at most, and on a clock that is wrong one command's steps must
+/// not drive out another's.
+const STEPS_KEPT: usize = 16;
 
 /// The turn: held until dropped.
 #[derive(Debug)]
@@ -39,8 +42,12 @@ pub struct Turn {
 struct Memory {
     #[serde(default)]
     holder: Option<Holder>,
+    /// Steps whose codes may have reached AWS, by AWS's time as far as it was known; the newest last.
     #[serde(default)]
-    spent: Option<u64>,
+    steps: Vec<u64>,
+    /// Steps of a wrong time whose codes AWS has refused: never sent again, and they say nothing about the right time.
+    #[serde(default)]
+    astray: Vec<u64>,
     #[serde(default)]
     refusal: Option<Refusal>,
 }
@@ -117,14 +124,28 @@ impl Turn {
     }
 
     /// The last time step whose code may have reached AWS, as seen in the step `now`. One that lies further ahead
-    /// than any code can comes from a clock that was wrong, and is forgotten.
+    /// than any code can comes from a clock that was wrong, and does not count.
     pub fn spent(&self, now: TimeStep) -> Option<TimeStep> {
-        self.memory.spent.map(TimeStep).filter(|spent| spent.0 <= now.0.saturating_add(STEPS_AHEAD))
+        let near = |step: &u64| *step <= now.0.saturating_add(STEPS_AHEAD);
+        self.memory.steps.iter().copied().filter(near).max().map(TimeStep)
+    }
+
+    /// Whether the code of `step` must not be sent: it, or a later one, may have reached AWS.
+    pub fn is_spent(&self, step: TimeStep) -> bool {
+        self.spent(step).is_some_and(|spent| step <= spent) || self.memory.astray.contains(&step.0)
     }
 
     /// Remembers, on disk and before the code is sent, that `step` is used.
     pub fn spend(&mut self, step: TimeStep, attendant: &dyn Attendant) {
-        self.memory.spent = Some(self.spent(step).map_or(step, |spent| spent.max(step)).0);
+        remember(&mut self.memory.steps, step);
+        self.keep(attendant);
+    }
+
+    /// Remembers that a code was sent for `step` by a clock that was wrong, so that others need not wait for what
+    /// comes after it.
+    pub fn strayed(&mut self, step: TimeStep, attendant: &dyn Attendant) {
+        self.memory.steps.retain(|known| *known != step.0);
+        remember(&mut self.memory.astray, step);
         self.keep(attendant);
     }
 
@@ -181,6 +202,12 @@ async fn wait(
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
+}
+
+fn remember(steps: &mut Vec<u64>, step: TimeStep) {
+    steps.retain(|known| *known != step.0);
+    steps.push(step.0);
+    steps.drain(..steps.len().saturating_sub(STEPS_KEPT));
 }
 
 fn name(holder: Option<Holder>) -> String {
@@ -241,10 +268,51 @@ mod tests {
         drop(turn);
         let turn = take();
         assert_eq!(turn.spent(TimeStep(5)), Some(TimeStep(7)), "a step does not go back");
-        assert_eq!(turn.spent(TimeStep(4)), None, "but one from a wrong clock is forgotten");
+        assert!(turn.is_spent(TimeStep(6)) && turn.is_spent(TimeStep(7)) && !turn.is_spent(TimeStep(8)));
+        assert_eq!(turn.spent(TimeStep(2)), None, "but those of a wrong clock do not count");
         assert_eq!(turn.refusal_since(at(99)).unwrap().why, "not touched");
         assert_eq!(turn.refusal_since(at(101)), None, "who starts later is not refused");
         assert!(book.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_step_that_went_astray_is_not_used_again_and_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = Notebook::default();
+        let take = || block(Turn::take(folder.path(), "x", holder(), Instant::now(), &book)).unwrap();
+        // A clock that is 20 steps behind, then right; a clock that is 20 steps ahead, then right.
+        for wrong in [980, 1020] {
+            let mut turn = take();
+            turn.spend(TimeStep(wrong), &book);
+            turn.strayed(TimeStep(wrong), &book);
+            assert!(!turn.is_spent(TimeStep(1000 + wrong / 1000)), "{turn:?}");
+            turn.spend(TimeStep(1000 + wrong / 1000), &book);
+        }
+        let turn = take();
+        for step in [980, 1000, 1001, 1020] {
+            assert!(turn.is_spent(TimeStep(step)), "{step}: {turn:?}");
+        }
+        for step in [981, 1002, 1019, 1021] {
+            assert!(!turn.is_spent(TimeStep(step)), "{step}: {turn:?}");
+        }
+    }
+
+    #[test]
+    fn only_so_many_steps_are_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = Notebook::default();
+        let mut turn = block(Turn::take(folder.path(), "x", holder(), Instant::now(), &book)).unwrap();
+        let mut sizes = std::collections::BTreeSet::new();
+        for step in 1_000..2_000 {
+            assert!(!turn.is_spent(TimeStep(step)));
+            turn.spend(TimeStep(step), &book);
+            if step % 2 == 0 {
+                turn.strayed(TimeStep(step), &book);
+            }
+            sizes.insert(std::fs::metadata(&turn.path).unwrap().len());
+        }
+        assert!(sizes.last().unwrap() < &400, "{sizes:?}");
+        assert!(turn.is_spent(TimeStep(1_999)));
     }
 
     #[test]

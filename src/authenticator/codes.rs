@@ -21,14 +21,12 @@ const ON_THE_WAY: Duration = Duration::from_secs(2);
 pub(super) struct Hand {
     clock: SharedTimeSource,
     skew: Option<Skew>,
-    /// The step of the last code, if it was computed for a wrong time: it says nothing about the right one.
-    astray: Option<TimeStep>,
     last: Option<TimeStep>,
 }
 
 impl Hand {
     pub(super) fn new(clock: SharedTimeSource) -> Self {
-        Self { clock, skew: None, astray: None, last: None }
+        Self { clock, skew: None, last: None }
     }
 
     /// AWS's time, as far as it is known.
@@ -37,9 +35,12 @@ impl Hand {
         self.skew.map_or(time, |skew| skew.corrected(time))
     }
 
-    /// From now on by AWS's clock.
-    pub(super) fn correct(&mut self, skew: Skew) {
-        (self.skew, self.astray) = (Some(skew), self.last);
+    /// From now on by AWS's clock. Gives the step of the last code if that was computed for another time than the
+    /// three steps that AWS looks at: it then says nothing about which codes AWS has seen.
+    pub(super) fn correct(&mut self, skew: Skew) -> Option<TimeStep> {
+        self.skew = Some(skew);
+        let now = TimeStep::at(self.now());
+        self.last.filter(|last| *last > now.next() || last.next() < now)
     }
 }
 
@@ -71,9 +72,9 @@ impl Authenticator {
         loop {
             let now = hand.now();
             let step = TimeStep::at(now);
-            let begins = match turn.spent(step).filter(|spent| Some(*spent) != hand.astray) {
+            let begins = match turn.spent(step) {
                 Some(spent) if step <= spent => spent.next().begins(),
-                _ if hand.astray == Some(step) => step.next().begins(),
+                _ if turn.is_spent(step) => step.next().begins(),
                 _ => {
                     let left = step.next().begins().duration_since(now).unwrap_or_default();
                     if left > ON_THE_WAY {

@@ -86,7 +86,9 @@ impl Authenticator {
                     let skew = Skew { ahead, by };
                     let text = format!("{}; trying once more at AWS's time: set the clock", skew.error());
                     self.attendant.notice(Notice::Warning(text));
-                    hand.correct(skew);
+                    if let Some(astray) = hand.correct(skew) {
+                        turn.strayed(astray, self.attendant.as_ref());
+                    }
                 }
                 // The code may have been used at the console, or AWS was overloaded; the next step gets one try.
                 Err(Error::Sts(error @ (StsError::CodeRefused | StsError::TryAgain(_)))) if !tried_before => {
