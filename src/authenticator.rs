@@ -105,11 +105,15 @@ impl Authenticator {
         }
         self.grantable()?;
         let mut interrupt = pin!(self.on_interrupt.pressed());
-        let made = match self.chain(began, interrupt.as_mut()).await {
-            // A session that was kept and that AWS has revoked is gone now; once, a new one is made in its place.
-            Err(Error::Sts(StsError::Ended)) => self.chain(began, interrupt).await,
-            made => made,
-        };
+        let mut hand = Hand::new(self.clock.clone());
+        let mut made = self.chain(began, &mut hand, interrupt.as_mut()).await;
+        // A session that was kept and that AWS has revoked is gone now; once, a new one is made in its place.
+        for _ in 1..self.plan.links.len() {
+            if !matches!(made, Err(Error::Sts(StsError::Ended))) {
+                break;
+            }
+            made = self.chain(began, &mut hand, interrupt.as_mut()).await;
+        }
         let session = made.or_else(|error| self.make_do(error))?;
         match self.freshness.min_ttl {
             MinTtl::Strict(wanted) if session.left(self.clock.now()) < wanted => {
@@ -145,7 +149,12 @@ impl Authenticator {
     }
 
     /// From the longest part of the chain whose session still serves, link by link to its end.
-    async fn chain(&self, began: SystemTime, mut interrupt: Pin<&mut impl Future>) -> Result<Session, Error> {
+    async fn chain(
+        &self,
+        began: SystemTime,
+        hand: &mut Hand,
+        mut interrupt: Pin<&mut impl Future>,
+    ) -> Result<Session, Error> {
         let mut session = None;
         let mut next = 0;
         for at in (0..self.plan.links.len()).rev() {
@@ -163,7 +172,7 @@ impl Authenticator {
             if link.asks() {
                 self.refused_before(&turn, began)?; // one unanswered touch must not become twenty
             }
-            let work = self.mint(at, link, session, began, &mut turn);
+            let work = self.mint(at, link, session, began, hand, &mut turn);
             let minted = self.within_limits(interrupt.as_mut(), work).await;
             session = Some(self.remember_refusal(&mut turn, minted)?);
         }

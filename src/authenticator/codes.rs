@@ -16,23 +16,30 @@ const PROMPT: &str = "prompt";
 /// How long a code may be on its way: with less than this left of a step, the next one is waited for.
 const ON_THE_WAY: Duration = Duration::from_secs(2);
 
-/// The time at which codes are computed and requests signed: this machine's, until AWS says otherwise.
+/// The time at which codes are computed and requests signed: this machine's, until AWS says otherwise. One serves a
+/// whole chain, so that a wrong clock costs one request.
 #[derive(Clone, Debug)]
 pub(super) struct Hand {
     clock: SharedTimeSource,
     skew: Option<Skew>,
     last: Option<TimeStep>,
+    said: bool,
 }
 
 impl Hand {
     pub(super) fn new(clock: SharedTimeSource) -> Self {
-        Self { clock, skew: None, last: None }
+        Self { clock, skew: None, last: None, said: false }
     }
 
     /// AWS's time, as far as it is known.
     pub(super) fn now(&self) -> SystemTime {
         let time = self.clock.now();
         self.skew.map_or(time, |skew| skew.corrected(time))
+    }
+
+    /// Whether the person is still to hear about the clock.
+    pub(super) fn says_once(&mut self) -> bool {
+        !std::mem::replace(&mut self.said, true)
     }
 
     /// From now on by AWS's clock. Gives the step of the last code if that was computed for another time than the

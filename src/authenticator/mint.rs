@@ -33,6 +33,7 @@ impl Authenticator {
         link: &Link,
         source: Option<Session>,
         began: SystemTime,
+        hand: &mut Hand,
         turn: &mut Turn,
     ) -> Result<Session, Error> {
         let first = source.is_none();
@@ -49,7 +50,7 @@ impl Authenticator {
         if link.asks() && matches!(given, Given::Session(_)) {
             return Err(Error::NotAUser { profile: self.plan.profile.clone() });
         }
-        let session = match self.asked(link, &given, turn).await {
+        let session = match self.asked(link, &given, hand, turn).await {
             // Only a key's owner can say that it is dead; a session may just be revoked.
             Err(Error::Sts(StsError::DeadKey(None) | StsError::Ended)) if !first => {
                 self.drop_session(given.id()).await;
@@ -65,8 +66,13 @@ impl Authenticator {
     }
 
     /// One request, and at most one more: with the next code, or at the time that AWS says it is.
-    async fn asked(&self, link: &Link, given: &Given, turn: &mut Turn) -> Result<Session, Error> {
-        let mut hand = Hand::new(self.clock.clone());
+    async fn asked(
+        &self,
+        link: &Link,
+        given: &Given,
+        hand: &mut Hand,
+        turn: &mut Turn,
+    ) -> Result<Session, Error> {
         let mut tried_before = false;
         if let Some(why) = self.plan.why.as_ref().filter(|_| link.asks()) {
             self.attendant.notice(Notice::Told(why.clone()));
@@ -74,10 +80,15 @@ impl Authenticator {
         loop {
             let clock = SharedTimeSource::new(hand.clone());
             let sts = Sts::new(&self.plan.network, given.signer(), clock)?;
-            let code = if link.asks() { Some(self.next_code(&mut hand, turn).await?) } else { None };
+            let code = if link.asks() { Some(self.next_code(hand, turn).await?) } else { None };
             match self.sent(&sts, link, given, code.as_ref()).await {
-                Ok(session) => {
-                    if let Some(skew) = sts.skew(WORTH_A_WORD).filter(|_| !tried_before) {
+                Ok(mut session) => {
+                    // By this machine's clock, as everything that is compared with them.
+                    session.minted = self.now();
+                    if code.is_some() {
+                        session.authenticated = Some(session.minted);
+                    }
+                    if let Some(skew) = sts.skew(WORTH_A_WORD).filter(|_| hand.says_once()) {
                         self.attendant.notice(Notice::Warning(format!("{}; set the clock", skew.error())));
                     }
                     return Ok(session);
@@ -85,7 +96,9 @@ impl Authenticator {
                 Err(Error::Sts(StsError::Clock { ahead, by })) if !tried_before && by <= TOO_FAR => {
                     let skew = Skew { ahead, by };
                     let text = format!("{}; trying once more at AWS's time: set the clock", skew.error());
-                    self.attendant.notice(Notice::Warning(text));
+                    if hand.says_once() {
+                        self.attendant.notice(Notice::Warning(text));
+                    }
                     if let Some(astray) = hand.correct(skew) {
                         turn.strayed(astray, self.attendant.as_ref());
                     }
