@@ -17,7 +17,7 @@ use crate::plan::{Link, Mfa, Plan, Source};
 use crate::session::store::{Kept, SessionStore, StoreError};
 use crate::session::{Freshness, MinTtl, Session};
 use crate::sts::StsError;
-use crate::turn::{Holder, Turn};
+use crate::turn::{Holder, Refusal, Turn};
 use crate::vault::Vault;
 
 mod codes;
@@ -129,10 +129,10 @@ impl Authenticator {
         let mut interrupt = pin!(self.on_interrupt.pressed());
         let name = self.device()?.serial.to_string();
         let mut turn = self.within_limits(interrupt.as_mut(), self.turn(&name)).await?;
-        self.refused_before(&turn, began)?;
+        self.refused_before(&turn, None, began)?;
         let mut hand = Hand::new(self.clock.clone());
         let code = self.within_limits(interrupt, self.next_code(&mut hand, &mut turn)).await;
-        self.remember_refusal(&mut turn, code)
+        self.remember_refusal(&mut turn, None, code)
     }
 
     /// What is wanted and never granted is said before anybody is asked.
@@ -169,12 +169,13 @@ impl Authenticator {
                 session = Some(kept); // whoever held the turn before us did the work
                 continue;
             }
+            let asked = self.asked_of_aws(at).filter(|_| link.asks());
             if link.asks() {
-                self.refused_before(&turn, began)?; // one unanswered touch must not become twenty
+                self.refused_before(&turn, asked.as_deref(), began)?; // one unanswered touch must not become twenty
             }
             let work = self.mint(at, link, session, began, hand, &mut turn);
             let minted = self.within_limits(interrupt.as_mut(), work).await;
-            session = Some(self.remember_refusal(&mut turn, minted)?);
+            session = Some(self.remember_refusal(&mut turn, asked.as_deref(), minted)?);
         }
         session.ok_or_else(|| Error::Usage("the plan is empty; please report this".into()))
     }
@@ -239,11 +240,15 @@ impl Authenticator {
         Ok(Turn::take(&self.turns, name, holder, self.deadline, self.attendant.as_ref()).await?)
     }
 
-    fn refused_before(&self, turn: &Turn, began: SystemTime) -> Result<(), Error> {
-        match turn.refusal_since(began) {
-            Some(refusal) => {
-                Err(Error::RefusedElsewhere { why: refusal.why, interrupted: refusal.interrupted })
-            }
+    /// What AWS is asked for with a link, whoever's key that is.
+    fn asked_of_aws(&self, at: usize) -> Option<String> {
+        let identity = format!("{:?}", self.plan.source);
+        self.plan.session_keys(&identity).get(at).map(|key| key.as_str().to_owned())
+    }
+
+    fn refused_before(&self, turn: &Turn, asked: Option<&str>, began: SystemTime) -> Result<(), Error> {
+        match turn.refusal_since(began, asked) {
+            Some(Refusal { why, hint, status, .. }) => Err(Error::RefusedElsewhere { why, hint, status }),
             None => Ok(()),
         }
     }
@@ -268,12 +273,27 @@ impl Authenticator {
         Err(error)
     }
 
-    fn remember_refusal<T>(&self, turn: &mut Turn, outcome: Result<T, Error>) -> Result<T, Error> {
-        if let Err(error) = &outcome
-            && error.is_refusal()
-        {
-            let interrupted = error.status() == Error::Interrupted.status();
-            turn.refuse(error.to_string(), interrupted, self.clock.now(), self.attendant.as_ref());
+    /// A person's refusal is one for all who wait for the device; AWS's, after a code was given for `asked`, is one
+    /// for those who want the same. Either would only cost them a touch.
+    fn remember_refusal<T>(
+        &self,
+        turn: &mut Turn,
+        asked: Option<&str>,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Err(error) = &outcome {
+            let now = self.clock.now();
+            let refusal = match error {
+                Error::Sts(_) if asked.is_some() => {
+                    Some(Refusal::new(now, asked, error.to_string(), error.hint(), error.status()))
+                }
+                _ if error.is_refusal() => {
+                    let hint = Some("run the command again".to_owned());
+                    Some(Refusal::new(now, None, error.to_string(), hint, error.status()))
+                }
+                _ => None,
+            };
+            refusal.into_iter().for_each(|refusal| turn.refuse(refusal, self.attendant.as_ref()));
         }
         outcome
     }

@@ -111,13 +111,15 @@ pub enum Error {
         /// What AWS's loader lost in silence, if that explains it.
         lost: Option<String>,
     },
-    /// The touch or question was refused while this process waited for its turn.
+    /// A person, or AWS, refused another process what this one waited for.
     #[error("{why} (the request came from another process)")]
     RefusedElsewhere {
         /// What happened there.
         why: String,
-        /// Whether it was Ctrl-C.
-        interrupted: bool,
+        /// The next action, if there is one.
+        hint: Option<String>,
+        /// The exit code there.
+        status: u8,
     },
     /// The TOTP seed that a person gave cannot be used.
     #[error("the seed cannot be used: {0}")]
@@ -202,7 +204,7 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Self::Code(error) => code_status(error),
-            Self::Exec { status, .. } => *status,
+            Self::Exec { status, .. } | Self::RefusedElsewhere { status, .. } => *status,
             Self::Circular { .. }
             | Self::File { .. }
             | Self::NoHome
@@ -213,7 +215,7 @@ impl Error {
             | Self::WebIdentity { .. }
             | Self::Unreadable(_) => status::CONFIGURATION,
             Self::HandOff(error) => error.status(),
-            Self::Interrupted | Self::RefusedElsewhere { interrupted: true, .. } => status::INTERRUPTED,
+            Self::Interrupted => status::INTERRUPTED,
             Self::MockOnAws { .. } | Self::Unwell(_) => status::TOKEN,
             Self::Store(StoreError::Vault(VaultError::Unattended(error)))
             | Self::Vault(VaultError::Unattended(error)) => unattended_status(error),
@@ -226,7 +228,7 @@ impl Error {
             Self::NoProfile | Self::NotAKey(_) | Self::Output(_) | Self::Seed(_) | Self::Usage(_) => {
                 status::USAGE
             }
-            Self::RefusedElsewhere { .. } | Self::TimedOut(_) | Self::Turn(_) => status::REFUSED,
+            Self::TimedOut(_) | Self::Turn(_) => status::REFUSED,
             Self::Sts(StsError::Network(_) | StsError::Tls(_) | StsError::TryAgain(_)) => status::NETWORK,
             Self::Sts(StsError::CaBundle { .. }) => status::CONFIGURATION,
             Self::Sts(_) => status::AWS,
@@ -270,10 +272,10 @@ impl Error {
             Self::Sts(error) => return hint::sts_hint(error),
             Self::Token(error) => return error.hint(),
             Self::Unattended(Unattended::Nobody(why)) => hint::nobody_hint(why),
-            Self::RefusedElsewhere { .. }
-            | Self::TimedOut(_)
-            | Self::Turn(_)
-            | Self::Unattended(Unattended::TimedOut) => "run the command again".into(),
+            Self::RefusedElsewhere { hint, .. } => return hint.clone(),
+            Self::TimedOut(_) | Self::Turn(_) | Self::Unattended(Unattended::TimedOut) => {
+                "run the command again".into()
+            }
             // Whoever pressed Ctrl-C knows what to do next.
             Self::Unattended(Unattended::Interrupted) => return None,
             Self::Interrupted | Self::NotAKey(_) | Self::Output(_) | Self::Seed(_) | Self::Settings(_) => {

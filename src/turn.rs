@@ -25,6 +25,8 @@ const STEPS_AHEAD: u64 = 2;
 /// How many steps are remembered: a command uses two at most, and on a clock that is wrong one command's steps must
 /// not drive out another's.
 const STEPS_KEPT: usize = 16;
+/// How many refusals are remembered: one a role that people on one device wait for at the same time.
+const REFUSALS_KEPT: usize = 8;
 
 /// The turn: held until dropped.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ struct Memory {
     #[serde(default)]
     astray: Vec<u64>,
     #[serde(default)]
-    refusal: Option<Refusal>,
+    refusals: Vec<Refusal>,
 }
 
 /// Who holds the turn; never the command line, which may hold secrets of the child's.
@@ -65,15 +67,26 @@ pub struct Holder {
     pub since: u64,
 }
 
-/// An unanswered touch or question.
+/// An unanswered touch or question, or what AWS would not give for a code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// When, in milliseconds since the epoch.
     at: u64,
+    /// What was asked of AWS, as a digest; `None` if a person refused, which goes for whatever they were asked for.
+    asked: Option<String>,
     /// What happened, as a fact.
     pub why: String,
-    /// Whether the person pressed Ctrl-C.
-    pub interrupted: bool,
+    /// The next action, if there is one.
+    pub hint: Option<String>,
+    /// The exit code.
+    pub status: u8,
+}
+
+impl Refusal {
+    /// A refusal at a time; `asked` is what was asked of AWS, if it was AWS that refused.
+    pub fn new(at: SystemTime, asked: Option<&str>, why: String, hint: Option<String>, status: u8) -> Self {
+        Self { at: millis(at), asked: asked.map(digest), why, hint, status }
+    }
 }
 
 /// Why the turn could not be taken.
@@ -103,8 +116,7 @@ impl Turn {
         attendant: &dyn Attendant,
     ) -> Result<Self, TurnError> {
         // The name holds an account and a user: neither belongs into a file's name, and an ARN has slashes.
-        let digest = data_encoding::HEXLOWER.encode(Sha256::digest(name).as_slice());
-        let stem = folder.join(digest.get(..32).unwrap_or(&digest));
+        let stem = folder.join(digest(name));
         let (lock_path, path) = (stem.with_extension("lock"), stem.with_extension("json"));
         let lock = match wait(&lock_path, &path, deadline, attendant).await {
             Err(TurnError::Io { path, reason }) => {
@@ -149,14 +161,20 @@ impl Turn {
         self.keep(attendant);
     }
 
-    /// The last refusal, if it came after `began`: whoever waited then is refused too.
-    pub fn refusal_since(&self, began: SystemTime) -> Option<Refusal> {
-        self.memory.refusal.clone().filter(|refusal| refusal.at >= millis(began))
+    /// The last refusal, if it came after `began`: whoever waited then is refused too. One of AWS's counts only for
+    /// those who want the same of AWS, `asked`.
+    pub fn refusal_since(&self, began: SystemTime, asked: Option<&str>) -> Option<Refusal> {
+        let asked = asked.map(digest);
+        let for_us = |refusal: &&Refusal| refusal.asked.is_none() || refusal.asked == asked;
+        self.memory.refusals.iter().rev().filter(for_us).find(|refusal| refusal.at >= millis(began)).cloned()
     }
 
     /// Remembers a refusal for those that are waiting.
-    pub fn refuse(&mut self, why: String, interrupted: bool, at: SystemTime, attendant: &dyn Attendant) {
-        self.memory.refusal = Some(Refusal { at: millis(at), why, interrupted });
+    pub fn refuse(&mut self, refusal: Refusal, attendant: &dyn Attendant) {
+        let refusals = &mut self.memory.refusals;
+        refusals.retain(|known| known.asked != refusal.asked);
+        refusals.push(refusal);
+        refusals.drain(..refusals.len().saturating_sub(REFUSALS_KEPT));
         self.keep(attendant);
     }
 
@@ -222,6 +240,12 @@ fn recall(path: &Path) -> Memory {
     std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
+fn digest(name: &str) -> String {
+    let mut digest = data_encoding::HEXLOWER.encode(Sha256::digest(name).as_slice());
+    digest.truncate(32);
+    digest
+}
+
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -261,18 +285,36 @@ mod tests {
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
         let take = || block(Turn::take(folder.path(), "a/b:c", holder(), Instant::now(), &book)).unwrap();
         let mut turn = take();
-        assert_eq!((turn.spent(TimeStep(7)), turn.refusal_since(UNIX_EPOCH)), (None, None));
+        assert_eq!((turn.spent(TimeStep(7)), turn.refusal_since(UNIX_EPOCH, None)), (None, None));
         turn.spend(TimeStep(7), &book);
         turn.spend(TimeStep(5), &book);
-        turn.refuse("not touched".into(), false, at(100), &book);
+        turn.refuse(Refusal::new(at(100), None, "not touched".into(), None, 6), &book);
         drop(turn);
         let turn = take();
         assert_eq!(turn.spent(TimeStep(5)), Some(TimeStep(7)), "a step does not go back");
         assert!(turn.is_spent(TimeStep(6)) && turn.is_spent(TimeStep(7)) && !turn.is_spent(TimeStep(8)));
         assert_eq!(turn.spent(TimeStep(2)), None, "but those of a wrong clock do not count");
-        assert_eq!(turn.refusal_since(at(99)).unwrap().why, "not touched");
-        assert_eq!(turn.refusal_since(at(101)), None, "who starts later is not refused");
+        assert_eq!(turn.refusal_since(at(99), Some("a role")).unwrap().why, "not touched");
+        assert_eq!(turn.refusal_since(at(101), None), None, "who starts later is not refused");
         assert!(book.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_aws_refused_counts_for_those_who_want_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = Notebook::default();
+        let mut turn = block(Turn::take(folder.path(), "x", holder(), Instant::now(), &book)).unwrap();
+        for role in ["a", "b"] {
+            let why = format!("no {role}");
+            turn.refuse(Refusal::new(UNIX_EPOCH, Some(role), why, None, 8), &book);
+        }
+        let why = |asked| turn.refusal_since(UNIX_EPOCH, asked).map(|refusal| refusal.why);
+        assert_eq!((why(Some("a")), why(Some("b"))), (Some("no a".into()), Some("no b".into())));
+        assert_eq!((why(Some("c")), why(None)), (None, None));
+        for role in 0..100 {
+            turn.refuse(Refusal::new(UNIX_EPOCH, Some(&role.to_string()), String::new(), None, 8), &book);
+        }
+        assert_eq!(turn.memory.refusals.len(), REFUSALS_KEPT);
     }
 
     #[test]
