@@ -19,7 +19,7 @@ use crate::desktop::Desktop;
 use crate::error::Error;
 use crate::foreign::WITHIN;
 use crate::places::Places;
-use crate::plan::{self, Mfa, Notify, Plan, PlanError, SourceName, Wishes};
+use crate::plan::{self, Mfa, Notify, Plan, PlanError, Source, SourceName, Wishes};
 use crate::profiles::Profiles;
 use crate::session::store::SessionStore;
 use crate::session::{Freshness, MinTtl};
@@ -190,8 +190,8 @@ impl Context {
     }
 
     fn authenticator(&self, plan: Plan, verb: &'static str, usual: Duration) -> Result<Authenticator, Error> {
-        if self.variable(WITHIN).is_some_and(|within| within.lines().any(|name| name == plan.profile)) {
-            return Err(Error::Circular { profile: plan.profile });
+        if let Some(profile) = self.under_way(&plan) {
+            return Err(Error::Circular { profile });
         }
         let vault = self.vault()?;
         // It hears Ctrl-C itself, so that those who wait for the same answer are refused too.
@@ -211,6 +211,17 @@ impl Context {
             clock: self.clock.clone(),
             plan,
         })
+    }
+
+    /// The profile on this plan's way for which a program is running, which has asked us: it would be run again.
+    fn under_way(&self, plan: &Plan) -> Option<String> {
+        let within = self.variable(WITHIN)?;
+        let source = match &plan.source {
+            Source::Process { profile, .. } => Some(profile),
+            Source::Environment | Source::Keys { .. } | Source::WebIdentity { .. } => None,
+        };
+        let mut ours = source.into_iter().chain([&plan.profile]);
+        ours.find(|name| within.lines().any(|running| running == *name)).cloned()
     }
 
     /// What the command line demands, else the profile; `usual` is what is wished for where nobody demands.
