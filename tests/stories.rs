@@ -40,6 +40,8 @@ mod real_parts;
 mod recipes;
 #[path = "stories/serials.rs"]
 mod serials;
+#[path = "stories/roles.rs"]
+mod roles;
 #[path = "stories/shells.rs"]
 mod shells;
 #[path = "stories/stand_in.rs"]
