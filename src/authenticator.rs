@@ -31,6 +31,8 @@ use codes::Hand;
 /// An old session is handed out, if a new one cannot be had, as long as it has more than this left; and one that only
 /// signs the next request needs no more.
 const STILL_USEFUL: Duration = Duration::from_secs(60);
+/// What passes of a session's life before it is handed out: a call's time, and the part of a second that AWS cuts off.
+const ON_ARRIVAL: Duration = Duration::from_secs(20);
 /// How much longer than its parts the whole may take, so that the part's own words are heard.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -139,7 +141,9 @@ impl Authenticator {
     fn grantable(&self) -> Result<(), Error> {
         let granted = self.plan.links.last().map(Link::duration).unwrap_or_default();
         match self.freshness.min_ttl {
-            MinTtl::Strict(wanted) if wanted > granted => Err(Error::TooShort { wanted, granted }),
+            MinTtl::Strict(wanted) if wanted.saturating_add(ON_ARRIVAL) > granted => {
+                Err(Error::TooShort { wanted, granted })
+            }
             _ => Ok(()),
         }
     }
