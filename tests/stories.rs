@@ -10,6 +10,8 @@ mod cached_path;
 mod callers;
 #[path = "stories/corpus.rs"]
 mod corpus;
+#[path = "stories/crowd.rs"]
+mod crowd;
 #[path = "stories/docs.rs"]
 mod docs;
 #[path = "stories/doctor.rs"]
