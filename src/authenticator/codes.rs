@@ -42,6 +42,11 @@ impl Hand {
         !std::mem::replace(&mut self.said, true)
     }
 
+    /// Remembers which step's code is about to be sent.
+    pub(super) fn sent(&mut self, step: TimeStep) {
+        self.last = Some(step);
+    }
+
     /// From now on by AWS's clock. Gives the step of the last code if that was computed for another time than the
     /// three steps that AWS looks at: it then says nothing about which codes AWS has seen.
     pub(super) fn correct(&mut self, skew: Skew) -> Option<TimeStep> {
@@ -69,7 +74,7 @@ impl Authenticator {
                 continue; // the touch came so late that AWS would refuse the code
             }
             let used = step.max(TimeStep::at(hand.now()));
-            hand.last = Some(used);
+            hand.sent(used);
             turn.spend(used, self.attendant.as_ref());
             return Ok(code);
         }

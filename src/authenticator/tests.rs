@@ -16,6 +16,9 @@ use crate::plan::{self, Wishes};
 use crate::profiles::Profiles;
 use crate::vault::{Entry, VaultError};
 
+#[path = "tests/time.rs"]
+mod time;
+
 const SERIAL: &str = "arn:aws:iam::123456789012:mfa/doug";
 const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 
