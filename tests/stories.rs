@@ -50,6 +50,8 @@ mod shells;
 mod stand_in;
 #[path = "stories/terminal.rs"]
 mod terminal;
+#[path = "stories/time.rs"]
+mod time;
 #[path = "stories/token.rs"]
 mod token;
 #[path = "stories/token_verbs.rs"]
