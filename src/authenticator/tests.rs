@@ -16,7 +16,7 @@ use crate::plan::{self, Wishes};
 use crate::profiles::Profiles;
 use crate::vault::{Entry, VaultError};
 
-#[path = "tests/time.rs"]
+#[path = "codes/tests.rs"]
 mod time;
 
 const SERIAL: &str = "arn:aws:iam::123456789012:mfa/doug";
