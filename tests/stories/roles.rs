@@ -1,9 +1,10 @@
 //! Roles: one MFA session for all of them, and what happens where AWS or a program in between refuses.
 
 use std::process::Stdio;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use onetap_support::aws::{Aws, Role, Seen, User, WebIdentity, World, policy};
+use onetap_support::aws::{Aws, Options, Role, Seen, User, WebIdentity, World, policy};
 use onetap_support::home::{Home, Said, said};
 use serde_json::json;
 
@@ -312,6 +313,29 @@ fn a_chain_whose_kept_parts_are_all_revoked_is_made_anew_from_its_beginning() {
     let expired = ["AssumeRole 3600: ExpiredToken"; 2];
     assert_eq!(calls, expired.into_iter().chain(again).collect::<Vec<_>>());
     assert_eq!(bench.home.touches(), 2);
+}
+
+#[test]
+fn a_session_that_aws_takes_at_no_time_is_an_error_after_the_second_and_no_loop() {
+    let doug = User::doug();
+    let reader = trusts_doug_with_mfa("reader");
+    let world = World::of(doug.clone()).role(reader);
+    // Every MFA session is revoked as soon as it is made.
+    let aws = Arc::new_cyclic(|aws: &Weak<Aws>| {
+        let aws = aws.clone();
+        let revoke = move |seen: &Seen| {
+            if let (Some(aws), "GetSessionToken", Some(id)) = (aws.upgrade(), &*seen.action, &seen.issued) {
+                aws.revoke_session(id);
+            }
+        };
+        Aws::start_with(world, Options { watch: Some(Box::new(revoke)), ..Options::default() }).unwrap()
+    });
+    let home = Home::of_doug(BINARY, &aws, &doug, "");
+    home.private(".aws/config", &format!("{}\n{}", home.read(".aws/config"), of_doug("reader", "")));
+    let refused = home.run(&["--timeout", "200", "credential-process", "reader"]);
+    one_line(&refused, 8, &["AWS no longer takes the session that signs the request"]);
+    let counts = (home.touches(), aws.count("GetSessionToken"), aws.count("AssumeRole"));
+    assert_eq!(counts, (2, 2, 2));
 }
 
 #[test]
