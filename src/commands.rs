@@ -131,12 +131,11 @@ impl Context {
     }
 
     fn wishes(&self) -> Wishes {
-        let endpoint = ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]
-            .into_iter()
-            .find_map(|name| Some((name, self.variable(name)?)));
+        let first =
+            |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, self.variable(name)?)));
         Wishes {
-            region: self.variable("AWS_REGION").or_else(|| self.variable("AWS_DEFAULT_REGION")),
-            endpoint,
+            region: first(["AWS_REGION", "AWS_DEFAULT_REGION"]),
+            endpoint: first(["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]),
             ignore_endpoints: self
                 .variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
                 .is_some_and(|value| value.eq_ignore_ascii_case("true")),
@@ -304,7 +303,7 @@ impl Context {
 }
 
 fn located(profiles: &Profiles, source: PlanError) -> Error {
-    let at = source.place().and_then(|(profile, key)| profiles.locate(profile, key));
+    let at = source.place().and_then(|spot| profiles.locate_spot(&spot));
     let lost = match &source {
         PlanError::NoProfile { name, .. } => profiles.lost(name),
         _ => None,

@@ -13,6 +13,7 @@ use crate::profiles::Profiles;
 mod endpoint;
 mod key;
 mod network;
+pub mod origin;
 mod partition;
 pub mod process;
 mod refusal;
@@ -204,9 +205,11 @@ fn mfa(way: &Way<'_>, wishes: &Wishes) -> Result<Option<Mfa>, PlanError> {
     let web = matches!(way.source, Source::WebIdentity { .. });
     if called_by_role || web {
         let whose = if web { "a web identity's" } else { "another role's" };
-        let reason = format!(
-            "a device counts only for a user's own call, and this role is assumed with {whose} session"
-        );
+        let stands_for = match way.stops.get(at) {
+            Some(stop) if stop.role => "this role is assumed with",
+            _ => "this profile stands for",
+        };
+        let reason = format!("a device counts only for a user's own call, and {stands_for} {whose} session");
         return Err(view.bad("mfa_serial", reason));
     }
     let serial = text.parse::<MfaSerial>().map_err(|refused| match refused {
@@ -225,6 +228,9 @@ fn mfa(way: &Way<'_>, wishes: &Wishes) -> Result<Option<Mfa>, PlanError> {
         (None, None) if !serial.is_arn() => vec![SourceName::Prompt],
         (None, None) => vec![SourceName::YubiKey, SourceName::Software],
     };
+    if process.is_none() && codes.contains(&SourceName::Process) {
+        return Err(no_process(way, wishes));
+    }
     let token = way.first("onetap_token", |text| {
         text.parse().map(Serial).map_err(|_| "a serial number is a whole number".to_owned())
     })?;
@@ -236,6 +242,19 @@ fn mfa(way: &Way<'_>, wishes: &Wishes) -> Result<Option<Mfa>, PlanError> {
         process,
         serial,
     }))
+}
+
+/// A program is named as a source of codes, and there is none.
+fn no_process(way: &Way<'_>, wishes: &Wishes) -> PlanError {
+    let reason = "process stands there, and no profile on the way has mfa_process".to_owned();
+    let listed = way.stops.iter().find(|stop| stop.view.value("onetap_code").is_some());
+    match (&wishes.codes, listed) {
+        (None, Some(stop)) => stop.view.bad("onetap_code", reason),
+        (codes, _) => {
+            let words = codes.iter().flatten().map(|name| name.word()).collect::<Vec<_>>();
+            PlanError::BadVariable { variable: "--code", value: words.join(","), reason }
+        }
+    }
 }
 
 /// The requests, from the user's own to the one whose session was asked for; and why they are not the usual ones.
@@ -304,6 +323,9 @@ impl Way<'_> {
     }
 }
 
+#[cfg(test)]
+#[path = "plan/matrix/tests.rs"]
+mod matrix;
 #[cfg(test)]
 #[path = "plan/tests.rs"]
 mod tests;

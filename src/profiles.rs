@@ -54,6 +54,15 @@ impl fmt::Display for Location {
     }
 }
 
+/// What a person may be pointed to in the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// A key of a profile, or the profile itself.
+    Profile(String, Option<&'static str>),
+    /// A service in the `services` section of this name.
+    Service(String, &'static str),
+}
+
 /// A file that AWS's loader refuses as a whole; it names the file and the line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -114,16 +123,28 @@ impl Profiles {
         &self.files
     }
 
-    /// Where the value of `key` (or the profile itself) stands; the credentials file wins, as it does for AWS.
-    /// Reads the files again: this is for error messages only.
-    pub fn locate(&self, profile: &str, key: &str) -> Option<Location> {
-        let header = if profile == "default" { "default".into() } else { format!("profile {profile}") };
-        [(&self.files.credentials, profile), (&self.files.config, header.as_str())].into_iter().find_map(
-            |(file, section)| {
-                let line = edit::locate(&std::fs::read(file).ok()?, section, Some(key))?;
-                Some(Location { file: file.clone(), line })
-            },
-        )
+    /// Where the value of `key` stands; the credentials file wins, as it does for AWS. Reads the files again: this is
+    /// for a person's eyes only.
+    pub fn locate(&self, profile: &str, key: &'static str) -> Option<Location> {
+        self.locate_spot(&Spot::Profile(profile.into(), Some(key)))
+    }
+
+    /// The same for any spot.
+    pub fn locate_spot(&self, spot: &Spot) -> Option<Location> {
+        let Files { config, credentials } = &self.files;
+        let places = match spot {
+            Spot::Profile(name, key) if name == "default" => {
+                vec![(credentials, name.clone(), *key), (config, name.clone(), *key)]
+            }
+            Spot::Profile(name, key) => {
+                vec![(credentials, name.clone(), *key), (config, format!("profile {name}"), *key)]
+            }
+            Spot::Service(name, service) => vec![(config, format!("services {name}"), Some(*service))],
+        };
+        places.into_iter().find_map(|(file, section, key)| {
+            let line = edit::locate(&std::fs::read(file).ok()?, &section, key)?;
+            Some(Location { file: file.clone(), line })
+        })
     }
 
     /// Why a profile that stands in a file is not among the profiles, if AWS's loader lost it in silence.

@@ -84,8 +84,30 @@ pub(super) fn plan_hint(error: &PlanError) -> Option<String> {
             "the AWS CLI does that; to assume a role from there, give a profile of its own `credential_process = aws \
              configure export-credentials --profile {profile} --format process`, and name that one in source_profile"
         ),
-        PlanError::BadValue { .. } | PlanError::BadVariable { .. } | PlanError::Cycle { .. } => return None,
+        PlanError::BadService { .. } => "correct it there, or take the line out".into(),
+        PlanError::BadValue { key, reason, .. } => bad_value_hint(key, reason).into(),
+        PlanError::BadVariable { variable: "--code", .. } => {
+            "leave process out, or put mfa_process into the profile".into()
+        }
+        PlanError::BadVariable { variable, .. } => format!("correct {variable}, or unset it"),
+        PlanError::Cycle { key, .. } => format!("take one of these profiles' {key} out"),
     })
+}
+
+fn bad_value_hint(key: &str, reason: &str) -> &'static str {
+    match key {
+        "credential_process" | "credential_source" | "web_identity_token_file" => {
+            "see docs/ROLES.md for what can be the source of a role"
+        }
+        "duration_seconds" => "write fewer or more seconds there; without the line they are 3600",
+        "include_profile" | "source_profile" => "name a profile that is there",
+        "mfa_serial" if reason.starts_with("a device counts only") => {
+            "take the line out: the device of the profile that owns the key serves the whole chain"
+        }
+        "mfa_serial" => "`aws iam list-mfa-devices` and the IAM console show what it is",
+        "role_arn" => "copy the role's ARN from the IAM console",
+        _ => "correct it there, or take the line out",
+    }
 }
 
 pub(super) fn sts_hint(error: &StsError) -> Option<String> {

@@ -114,8 +114,8 @@ pub fn region(
     if let Some(own) = view.map(|view| view.parsed("region", known)).transpose()?.flatten() {
         return Ok(Some(own));
     }
-    if let Some(text) = &wishes.region {
-        let bad = |reason| PlanError::BadVariable { variable: "AWS_REGION", value: text.clone(), reason };
+    if let Some((variable, text)) = &wishes.region {
+        let bad = |reason| PlanError::BadVariable { variable, value: text.clone(), reason };
         return known(text).map(Some).map_err(bad);
     }
     match profiles.profile("default") {
@@ -138,9 +138,8 @@ fn endpoint(view: Option<&View<'_>>, wishes: &Wishes) -> Result<Option<Endpoint>
     }
     let Some(view) = view else { return Ok(None) };
     match view.service_endpoint("sts") {
-        Some(text) => text.parse().map(Some).map_err(|reason| PlanError::BadValue {
-            profile: view.name().into(),
-            key: "endpoint_url",
+        Some((text, section)) => text.parse().map(Some).map_err(|reason| PlanError::BadService {
+            section: section.into(),
             value: text.into(),
             reason,
         }),

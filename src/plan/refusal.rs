@@ -1,8 +1,20 @@
 //! Why there is no plan, as facts.
 
+use crate::profiles::Spot;
+
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
+    /// The address of STS in a `services` section.
+    #[error("endpoint_url = {value} for sts in [services {section}]: {reason}")]
+    BadService {
+        /// The section's name.
+        section: String,
+        /// The value.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A value in a profile.
     #[error("{key} = {value} in profile {profile:?}: {reason}")]
     BadValue {
@@ -78,14 +90,17 @@ fn did_you_mean(names: &[String]) -> String {
 }
 
 impl PlanError {
-    /// The profile and key at fault, for naming the file and the line.
-    pub fn place(&self) -> Option<(&str, &'static str)> {
-        match self {
-            Self::BadValue { profile, key, .. } | Self::OtherKind { profile, key } => Some((profile, key)),
-            Self::Cycle { profiles, key } => Some((profiles.iter().rev().nth(1)?, key)),
-            Self::Fido { profile, .. } => Some((profile, "mfa_serial")),
-            Self::NoSource { profile } => Some((profile, "role_arn")),
-            Self::BadVariable { .. } | Self::NoMfa { .. } | Self::NoProfile { .. } => None,
-        }
+    /// What is at fault, for naming the file and the line.
+    pub fn place(&self) -> Option<Spot> {
+        let (profile, key) = match self {
+            Self::BadService { section, .. } => return Some(Spot::Service(section.clone(), "sts")),
+            Self::BadValue { profile, key, .. } | Self::OtherKind { profile, key } => (profile, Some(*key)),
+            Self::Cycle { profiles, key } => (profiles.iter().rev().nth(1)?, Some(*key)),
+            Self::Fido { profile, .. } => (profile, Some("mfa_serial")),
+            Self::NoMfa { profile } => (profile, None),
+            Self::NoSource { profile } => (profile, Some("role_arn")),
+            Self::BadVariable { .. } | Self::NoProfile { .. } => return None,
+        };
+        Some(Spot::Profile(profile.clone(), key))
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::profiles::Spot;
 
 const ARN: &str = "arn:aws:iam::123456789012:mfa/doug";
 
@@ -39,7 +40,7 @@ fn sts_is_asked_where_the_user_lives() {
 
 #[test]
 fn the_regions_order_is_profile_environment_default() {
-    let wishes = Wishes { region: Some("eu-west-2".into()), ..Wishes::default() };
+    let wishes = Wishes { region: Some(("AWS_REGION", "eu-west-2".into())), ..Wishes::default() };
     let with = |own: &str| {
         let config = format!("[default]\nregion = eu-west-3\n[profile doug]\nmfa_serial = {ARN}\n{own}");
         plan(&Profiles::of_text(&config, ""), "doug", &wishes).unwrap().network.sts_region
@@ -61,7 +62,7 @@ fn wrong_values_name_their_key_and_reason() {
     ];
     for (line, key, reason) in cases {
         let refused = planned(&format!("[profile doug]\nmfa_serial = {ARN}\n{line}\n")).unwrap_err();
-        assert_eq!(refused.place(), Some(("doug", key)), "{line}");
+        assert_eq!(refused.place(), Some(Spot::Profile("doug".into(), Some(key))), "{line}");
         assert!(refused.to_string().contains(reason), "{refused}");
     }
 }

@@ -48,9 +48,11 @@ impl<'a> View<'a> {
         self.layers.iter().find_map(|layer| Some((layer.value(key)?, *layer)))
     }
 
-    /// The address of a service in the `services` section that the profile names.
-    pub fn service_endpoint(&self, service: &str) -> Option<&'a str> {
-        self.layers.iter().find_map(|layer| layer.service_endpoint(service))
+    /// The address of a service in the `services` section that the profile names, and the section's name.
+    pub fn service_endpoint(&self, service: &str) -> Option<(&'a str, &'a str)> {
+        self.layers
+            .iter()
+            .find_map(|layer| Some((layer.service_endpoint(service)?, layer.value("services")?)))
     }
 
     /// The value of `key` as `parse` reads it.

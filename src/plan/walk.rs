@@ -4,8 +4,9 @@
 
 use crate::profiles::Profiles;
 
+use super::process::{self, Calls};
 use super::view::{View, absent};
-use super::{PlanError, Source, process};
+use super::{PlanError, Source};
 
 /// The way from a profile to its credentials.
 #[derive(Debug)]
@@ -41,6 +42,9 @@ impl<'a> Way<'a> {
                 view.value("credential_source"),
                 view.value("web_identity_token_file"),
             );
+            if !role && token.is_some() {
+                return Err(view.bad("web_identity_token_file", "role_arn does not stand beside it"));
+            }
             if role && token.is_some() && next.or(env).is_some() {
                 let key = "web_identity_token_file";
                 return Err(view.bad(key, "source_profile or credential_source cannot stand beside it"));
@@ -50,6 +54,12 @@ impl<'a> Way<'a> {
             }
             let source = match (role, token, next, env) {
                 (true, Some(token), ..) => {
+                    // AssumeRoleWithWebIdentity has no such parameters (STS API reference).
+                    for key in ["session_tags", "transitive_session_tags", "source_identity"] {
+                        if view.value(key).is_some() {
+                            return Err(view.bad(key, "a web identity's token says that itself"));
+                        }
+                    }
                     let source = Source::WebIdentity { token_file: token.into() };
                     stops.push(Stop { view, role });
                     return Ok(Self { stops, source });
@@ -89,14 +99,18 @@ fn owner(view: &View<'_>) -> Result<Source, PlanError> {
     let keys = Source::Keys { profile: view.name().into() };
     match view.value("credential_process") {
         None => Ok(keys),
-        Some(line) => match process::calls_us(line) {
+        Some(line) => match process::calls(line) {
             // The profile's own hand-off to the SDKs.
-            Some(profile) if profile == view.name() => Ok(keys),
-            Some(profile) => {
+            Calls::HandOff(profile) if profile.as_deref().is_none_or(|name| name == view.name()) => Ok(keys),
+            Calls::HandOff(Some(profile)) => {
                 let reason = format!("calls onetap again: write `source_profile = {profile}` instead");
                 Err(view.bad("credential_process", reason))
             }
-            None => Ok(Source::Process { profile: view.name().into(), command: line.into() }),
+            Calls::HandOff(None) | Calls::Us => {
+                Err(view
+                    .bad("credential_process", "calls onetap again, which would ask while it is being asked"))
+            }
+            Calls::Another => Ok(Source::Process { profile: view.name().into(), command: line.into() }),
         },
     }
 }

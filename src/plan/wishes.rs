@@ -8,8 +8,8 @@ use crate::card::Serial;
 /// What the command line and the environment say about a plan.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
-    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`.
-    pub region: Option<String>,
+    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`, with the variable's name.
+    pub region: Option<(&'static str, String)>,
     /// `AWS_ENDPOINT_URL_STS`, else `AWS_ENDPOINT_URL`, with the variable's name.
     pub endpoint: Option<(&'static str, String)>,
     /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`: no configured address is used at all.
