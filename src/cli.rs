@@ -154,6 +154,14 @@ pub enum Verb {
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// Show what would be asked of AWS and of whom, where each value comes from, and what is kept; asks for nothing
+    Explain {
+        /// The profile [default: $AWS_PROFILE]
+        profile: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print credentials as a shell or a tool reads them
     Export(Export),
     /// Show all profiles of AWS's files, and where their keys are

@@ -42,6 +42,7 @@ mod config_file;
 mod credential_process;
 mod doctor;
 pub mod exec;
+mod explain;
 pub mod export;
 mod library;
 mod list;
@@ -78,6 +79,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Verb::CredentialProcess { profile } => credential_process::run(&context, profile),
         Verb::Doctor { profile, json } => doctor::run(&context, profile, json),
         Verb::Exec { profile, hand_over, command } => exec::run(&context, profile, &hand_over, command),
+        Verb::Explain { profile, json } => explain::run(&context, profile, json),
         Verb::Export(export) => export::run(&context, export),
         Verb::List { json } => list::run(&context, json),
         Verb::Login(login) => login::run(&context, login),

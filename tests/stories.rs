@@ -26,6 +26,8 @@ mod handoff_completions;
 mod handoff_terminal;
 #[path = "stories/hygiene.rs"]
 mod hygiene;
+#[path = "stories/explain.rs"]
+mod explain;
 #[path = "stories/keys.rs"]
 mod keys;
 #[path = "stories/leaks.rs"]
@@ -44,6 +46,8 @@ mod recipes;
 mod serials;
 #[path = "stories/roles.rs"]
 mod roles;
+#[path = "stories/roles_bad_input.rs"]
+mod roles_bad_input;
 #[path = "stories/shells.rs"]
 mod shells;
 #[path = "stories/stand_in.rs"]
