@@ -80,6 +80,12 @@ pub enum Error {
         /// The profile.
         profile: String,
     },
+    /// The MFA device would have to be asked for, and nobody can be.
+    #[error("the MFA device is not known, and there is nobody to ask")]
+    NoDevice {
+        /// What it is probably called.
+        example: String,
+    },
     /// A key that is not a long-term access key.
     #[error(transparent)]
     NotAKey(#[from] NotAKey),
@@ -224,6 +230,7 @@ impl Error {
             | Self::NoKeysInEnvironment { .. }
             | Self::Store(_)
             | Self::Vault(_) => status::VAULT,
+            Self::NoDevice { .. } => status::NOBODY,
             Self::TooShort { .. } => status::TOO_SHORT,
             Self::NoProfile | Self::NotAKey(_) | Self::Output(_) | Self::Seed(_) | Self::Usage(_) => {
                 status::USAGE
@@ -255,6 +262,7 @@ impl Error {
             Self::HandOff(error) => return error.hint(),
             Self::MockOnAws { .. } => "add --allow-mock-on-aws if that is meant".into(),
             Self::Unwell(_) => "what to do stands beside each".into(),
+            Self::NoDevice { example } => format!("add --mfa-serial {example}"),
             Self::NoHome => "set HOME".into(),
             Self::NoKeys { profile } => format!("run `onetap add {profile}`"),
             Self::NotOurs(_, source) => return section::hint(source),

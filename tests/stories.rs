@@ -36,6 +36,8 @@ mod leaks;
 mod main_job;
 #[path = "stories/pcsc.rs"]
 mod pcsc;
+#[path = "stories/no_prompt.rs"]
+mod no_prompt;
 #[path = "stories/pipeline.rs"]
 mod pipeline;
 #[path = "stories/real_parts.rs"]

@@ -24,6 +24,10 @@ pub(super) fn run(context: &Context, add: &Add) -> Result<(), Error> {
     if let Some(region) = add.region.as_deref().filter(|region| Partition::of_region(region).is_none()) {
         return Err(Error::Usage(format!("{region:?} is not the name of a region, such as eu-west-1")));
     }
+    if given.is_none() && !context.attendant.may_ask() {
+        // Before AWS is asked about the key: its answer would only serve a question.
+        return Err(no_device(None));
+    }
     let key = key(context, add.from_env)?;
     let identity =
         if add.offline { None } else { Some(prove(context, &profiles, add, given.as_ref(), &key)?) };
@@ -124,10 +128,7 @@ fn ask_serial(context: &Context, identity: Option<&Identity>) -> Result<MfaSeria
         None => "MFA device (arn:aws:iam::ACCOUNT:mfa/NAME)".into(),
     };
     let answer = match ask(context, &prompt, Echo::Shown) {
-        Err(Error::Unattended(Unattended::Nobody(_))) => {
-            let example = usual.unwrap_or_else(|| "arn:aws:iam::ACCOUNT:mfa/NAME".into());
-            return Err(Error::Usage(format!("the MFA device is not known; add --mfa-serial {example}")));
-        }
+        Err(Error::Unattended(Unattended::Nobody(_))) => return Err(no_device(usual)),
         answer => answer?,
     };
     let text = match (answer.expose_secret().trim(), usual) {
@@ -135,6 +136,10 @@ fn ask_serial(context: &Context, identity: Option<&Identity>) -> Result<MfaSeria
         (text, _) => text.to_owned(),
     };
     text.parse().map_err(|error| Error::Usage(format!("the MFA device {error}")))
+}
+
+fn no_device(usual: Option<String>) -> Error {
+    Error::NoDevice { example: usual.unwrap_or_else(|| "arn:aws:iam::ACCOUNT:mfa/NAME".into()) }
 }
 
 fn same_account(identity: Option<&Identity>, serial: &MfaSerial) -> Result<(), Error> {

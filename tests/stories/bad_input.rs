@@ -272,7 +272,7 @@ fn add_takes_long_term_keys_only_and_writes_nothing_before_they_are_proven() {
     one_line(&home.run(&["add", "do ug", "--from-env"]), 2, &["cannot name a profile"]);
     let fido = Device::fido("doug").serial;
     one_line(&home.add(&doug, &["--mfa-serial", &fido]), 3, &["FIDO"]);
-    one_line(&home.add(&doug, &[]), 2, &["--mfa-serial arn:aws:iam::123456789012:mfa/doug"]);
+    one_line(&home.add(&doug, &[]), 7, &["--mfa-serial arn:aws:iam::123456789012:mfa/doug"]);
     one_line(
         &home.add(&doug, &["--mfa-serial", "arn:aws:iam::999999999999:mfa/doug"]),
         2,
