@@ -169,6 +169,7 @@ impl Context {
     /// The vault in use; opens nothing before it is read.
     fn vault(&self) -> Result<Arc<dyn Vault>, Error> {
         Ok(match self.vault_kind()? {
+            VaultKind::Keychain if !self.attendant.may_ask() => Arc::new(Keychain::undisturbed()),
             VaultKind::Keychain => Arc::new(Keychain::new()),
             VaultKind::File => Arc::new(self.file_vault()?),
         })

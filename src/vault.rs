@@ -15,6 +15,8 @@ pub mod kernel;
 pub mod keychain;
 mod passphrase;
 mod seal;
+#[cfg_attr(not(all(unix, not(target_os = "macos"))), path = "vault/unlocked_absent.rs")]
+mod unlocked;
 
 /// The name of a stored secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

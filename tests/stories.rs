@@ -18,6 +18,8 @@ mod docs;
 mod doctor;
 #[path = "stories/exec_child.rs"]
 mod exec_child;
+#[path = "stories/explain.rs"]
+mod explain;
 #[path = "stories/handoff.rs"]
 mod handoff;
 #[path = "stories/handoff_completions.rs"]
@@ -26,30 +28,28 @@ mod handoff_completions;
 mod handoff_terminal;
 #[path = "stories/hygiene.rs"]
 mod hygiene;
-#[path = "stories/explain.rs"]
-mod explain;
 #[path = "stories/keys.rs"]
 mod keys;
 #[path = "stories/leaks.rs"]
 mod leaks;
 #[path = "stories/main_job.rs"]
 mod main_job;
-#[path = "stories/pcsc.rs"]
-mod pcsc;
 #[path = "stories/no_prompt.rs"]
 mod no_prompt;
+#[path = "stories/pcsc.rs"]
+mod pcsc;
 #[path = "stories/pipeline.rs"]
 mod pipeline;
 #[path = "stories/real_parts.rs"]
 mod real_parts;
 #[path = "stories/recipes.rs"]
 mod recipes;
-#[path = "stories/serials.rs"]
-mod serials;
 #[path = "stories/roles.rs"]
 mod roles;
 #[path = "stories/roles_bad_input.rs"]
 mod roles_bad_input;
+#[path = "stories/serials.rs"]
+mod serials;
 #[path = "stories/shells.rs"]
 mod shells;
 #[path = "stories/stand_in.rs"]

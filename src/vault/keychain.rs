@@ -12,7 +12,9 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
+use super::unlocked::unlocked;
 use super::{Entry, Vault, VaultError};
+use crate::attendant::{NO_PROMPT, Unattended};
 
 mod pieces;
 #[cfg_attr(any(not(unix), target_os = "macos"), path = "keychain/state_absent.rs")]
@@ -38,6 +40,7 @@ const WITH_PROMPT: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub struct Keychain {
     patience: Duration,
+    may_ask: bool,
 }
 
 impl Keychain {
@@ -49,7 +52,13 @@ impl Keychain {
             || ["DISPLAY", "WAYLAND_DISPLAY"]
                 .iter()
                 .any(|name| env::var_os(name).is_some_and(|v| !v.is_empty()));
-        Self { patience: if prompts { WITH_PROMPT } else { WITHOUT_PROMPT } }
+        Self { patience: if prompts { WITH_PROMPT } else { WITHOUT_PROMPT }, may_ask: true }
+    }
+
+    /// The same where nobody may be asked: a locked Secret Service stays locked, and no window opens. A call blocks
+    /// 1.5 s at the longest.
+    pub fn undisturbed() -> Self {
+        Self { patience: WITHOUT_PROMPT, may_ask: false }
     }
 }
 
@@ -114,7 +123,7 @@ impl Vault for Keychain {
     fn remove(&self, entry: &Entry) -> Result<(), VaultError> {
         let account = entry.to_string();
         match LONGEST {
-            usize::MAX => match ask(self.patience, &account, |entry| entry.delete_credential())? {
+            usize::MAX => match self.ask(&account, |entry| entry.delete_credential())? {
                 None => self.believed(),
                 Some(()) => Ok(()),
             },
@@ -125,7 +134,7 @@ impl Vault for Keychain {
 
 impl Cells for Keychain {
     fn get(&self, account: &str) -> Result<Option<SecretSlice<u8>>, VaultError> {
-        ask(self.patience, account, |entry| {
+        self.ask(account, |entry| {
             let bytes = Zeroizing::new(entry.get_secret()?);
             Ok(SecretSlice::from(bytes.to_vec()))
         })
@@ -133,28 +142,33 @@ impl Cells for Keychain {
 
     fn set(&self, account: &str, value: &[u8]) -> Result<(), VaultError> {
         let value = SecretSlice::from(value.to_vec());
-        match ask(self.patience, account, move |entry| entry.set_secret(value.expose_secret()))? {
+        match self.ask(account, move |entry| entry.set_secret(value.expose_secret()))? {
             Some(()) => Ok(()),
             None => Err(VaultError::NoKeychain("it has no default collection to store into".into())),
         }
     }
 
     fn delete(&self, account: &str) -> Result<(), VaultError> {
-        ask(self.patience, account, |entry| entry.delete_credential()).map(|_| ())
+        self.ask(account, |entry| entry.delete_credential()).map(|_| ())
     }
 }
 
-/// Makes one call on a thread of its own. The thread is never joined: a keychain whose daemon died in the middle of
-/// a call does not answer, and cannot be told to stop.
-fn ask<T: Send + 'static>(
-    patience: Duration,
-    account: &str,
-    call: impl FnOnce(&keyring::Entry) -> keyring::Result<T> + Send + 'static,
-) -> Result<Option<T>, VaultError> {
-    let account = account.to_owned();
-    within(patience, move || {
-        outcome(&account, keyring::Entry::new(SERVICE, &account).and_then(|entry| call(&entry)))
-    })
+impl Keychain {
+    /// Makes one call on a thread of its own. The thread is never joined: a keychain whose daemon died in the middle of
+    /// a call does not answer, and cannot be told to stop.
+    fn ask<T: Send + 'static>(
+        &self,
+        account: &str,
+        call: impl FnOnce(&keyring::Entry) -> keyring::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, VaultError> {
+        let (account, may_ask) = (account.to_owned(), self.may_ask);
+        within(self.patience, move || {
+            if !may_ask && unlocked(SERVICE, WITHOUT_PROMPT) == Some(false) {
+                return Err(Unattended::Nobody(NO_PROMPT.into()).into());
+            }
+            outcome(&account, keyring::Entry::new(SERVICE, &account).and_then(|entry| call(&entry)))
+        })
+    }
 }
 
 fn within<T: Send + 'static>(

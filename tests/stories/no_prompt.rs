@@ -1,10 +1,11 @@
 //! `--no-prompt`: exit code 7 where a person would be needed; nothing sent, no touch spent, nothing asked.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use onetap_support::aws::{Aws, User, World};
 use onetap_support::home::{Home, Said, said, uri};
 use onetap_support::pty::Start;
+use onetap_support::secret_service::{Collection, SecretService};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_onetap");
 
@@ -64,6 +65,49 @@ fn the_vaults_passphrase_is_not_asked_for() {
         let said = bench.refused(&arguments);
         assert_eq!(said.stderr.lines().last().unwrap(), FORBIDDEN);
     }
+}
+
+/// gnome-keyring without a display answers a prompt at once, so that what opens a window is told by the bus.
+#[test]
+fn a_locked_keychain_stays_locked_and_no_window_opens() {
+    let mut bench = bench("");
+    let service = SecretService::start(Collection::Unlocked).expect("this test needs dbus and gnome-keyring");
+    let address = service.env().into_iter().find(|(name, _)| *name == "DBUS_SESSION_BUS_ADDRESS").unwrap().1;
+    bench.home.set("DBUS_SESSION_BUS_ADDRESS", address.as_str());
+    bench.home.set("ONETAP_VAULT", "keychain");
+    std::fs::remove_file(bench.home.path(".config/onetap/config")).unwrap();
+    let serial = bench.doug.devices[0].serial.clone();
+    let added = bench.home.add(&bench.doug, &["--mfa-serial", &serial]);
+    assert_eq!(added.status, 0, "{}", added.stderr);
+    // While it is open it serves.
+    let served = bench.home.run(&["--no-prompt", "credential-process", "doug"]);
+    assert_eq!(served.status, 0, "{}", served.stderr);
+    service.lock().unwrap();
+    std::fs::remove_file(bench.home.path(".cache/onetap/sessions")).unwrap();
+    let mut monitor = std::process::Command::new("dbus-monitor")
+        .args(["--address", &address, "member='Unlock'", "member='Prompt'"])
+        .stdout(std::fs::File::create(bench.home.path("bus")).unwrap())
+        .spawn()
+        .expect("this test needs dbus-monitor");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !bench.home.read("bus").contains("NameAcquired") && !bench.home.read("bus").contains("NameLost") {
+        assert!(Instant::now() < deadline, "dbus-monitor says nothing");
+        std::thread::yield_now();
+    }
+    let said = bench.refused(&["credential-process", "doug"]);
+    assert_eq!(said.stderr.lines().last().unwrap(), FORBIDDEN);
+    let seen = bench.home.read("bus");
+    assert!(!seen.contains("member=Unlock") && !seen.contains("member=Prompt"), "{seen}");
+    // The same monitor sees it where a person may be asked.
+    let asked = bench.home.run(&["credential-process", "doug"]);
+    assert_eq!(asked.status, 4, "{}", asked.stderr);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !bench.home.read("bus").contains("member=Unlock") {
+        assert!(Instant::now() < deadline, "nothing was asked: {}", bench.home.read("bus"));
+        std::thread::yield_now();
+    }
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
 }
 
 #[test]
