@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretSlice;
-use serde::Serialize;
 
 use crate::attendant::{Unattended, Undisturbed};
 use crate::error::Error;
@@ -20,6 +19,10 @@ use crate::vault::file::FileVault;
 use crate::vault::{Entry, Vault, VaultError};
 
 use super::{Context, located, print};
+
+mod answer;
+
+use answer::{Explained, Start, Step, Value};
 
 /// What `exec` wishes for.
 const MIN_TTL: Duration = Duration::from_secs(5 * 60);
@@ -40,47 +43,6 @@ pub(super) fn run(context: &Context, profile: Option<String>, json: bool) -> Res
         return print(text.as_bytes());
     }
     print(explained.text().as_bytes())
-}
-
-/// The whole answer.
-#[derive(Serialize)]
-struct Explained {
-    profile: String,
-    source: Start,
-    steps: Vec<Step>,
-    sts: Vec<Value>,
-    settings: Vec<Value>,
-    /// How many codes a command would ask for now; `None` if nobody looked at what is kept.
-    codes_now: Option<usize>,
-    /// The same with nothing kept.
-    codes_cold: usize,
-    why: Option<String>,
-}
-
-/// Where the credentials come from that sign the first request.
-#[derive(Serialize)]
-struct Start {
-    kind: &'static str,
-    about: String,
-    values: Vec<Value>,
-}
-
-/// One request to STS.
-#[derive(Serialize)]
-struct Step {
-    call: &'static str,
-    code: bool,
-    mfa: &'static str,
-    kept: &'static str,
-    until: Option<String>,
-    values: Vec<Value>,
-}
-
-#[derive(Serialize)]
-struct Value {
-    name: &'static str,
-    value: String,
-    from: String,
 }
 
 struct Writer<'a> {
@@ -340,57 +302,4 @@ impl Vault for Closed {
     fn remove(&self, _: &Entry) -> Result<(), VaultError> {
         Err(Unattended::Nobody("explain asks nobody".into()).into())
     }
-}
-
-impl Explained {
-    fn text(&self) -> String {
-        let mut text = format!(
-            "{}\n1. {}{}\n",
-            self.profile,
-            first_upper(&self.source.about),
-            lines(&self.source.values)
-        );
-        for (index, step) in self.steps.iter().enumerate() {
-            let code = if step.code { ", with a code" } else { "" };
-            let kept = match (&step.until, step.kept) {
-                (Some(until), _) => format!("kept until {until}"),
-                (None, "no") => "not kept".into(),
-                (None, other) => format!("kept: {other}"),
-            };
-            let mfa = match step.mfa {
-                "yes" => "MFA",
-                "at sign-in" => "MFA at sign-in",
-                "no" => "no MFA",
-                _ => "MFA not known",
-            };
-            let number = index.saturating_add(2);
-            text.push_str(&format!("{number}. {}{code}; {mfa}; {kept}{}\n", step.call, lines(&step.values)));
-        }
-        text.push_str(&format!("STS{}\n", lines(&self.sts)));
-        if !self.settings.is_empty() {
-            text.push_str(&format!("Freshness{}\n", lines(&self.settings)));
-        }
-        if let Some(why) = &self.why {
-            text.push_str(&format!("{}.\n", first_upper(why)));
-        }
-        let codes = |count: usize| match count {
-            0 => "nobody is asked for a code".to_owned(),
-            1 => "one code is asked for".to_owned(),
-            more => format!("{more} codes are asked for"),
-        };
-        match self.codes_now {
-            Some(now) => text.push_str(&format!("Now {}.\n", codes(now))),
-            None => text.push_str(&format!("If nothing is kept, {}.\n", codes(self.codes_cold))),
-        }
-        text
-    }
-}
-
-fn lines(values: &[Value]) -> String {
-    values.iter().map(|value| format!("\n   {} = {}  ({})", value.name, value.value, value.from)).collect()
-}
-
-fn first_upper(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -7,7 +7,7 @@ use crate::profiles::{Profiles, Spot};
 
 use super::view::View;
 use super::walk::Way;
-use super::{PlanError, Wishes};
+use super::{PlanError, Source, Wishes};
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,11 @@ impl<'a> Origins<'a> {
     /// The profiles on the way that lead on to another one, each with the line that does.
     pub fn way(&self) -> Vec<Origin> {
         let keys = ["source_profile", "credential_source", "credential_process", "web_identity_token_file"];
+        // Where the vault holds the key, a credential_process is only the hand-off to the SDKs.
+        let ours = matches!(self.way.source, Source::Keys { .. });
         let stops = self.way.stops.iter().filter_map(|stop| {
-            let found = keys.into_iter().map(|key| within(&stop.view, key));
+            let leads = |key: &&'static str| !ours || *key != "credential_process";
+            let found = keys.into_iter().filter(leads).map(|key| within(&stop.view, key));
             found.into_iter().find(|origin| *origin != Origin::Default)
         });
         stops.collect()

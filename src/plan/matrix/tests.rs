@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use aws_types::os_shim_internal::{Env, Fs};
 
 use crate::error::Error;
+use crate::plan::origin::{Origin, Origins};
 use crate::plan::{Link, Notify, Plan, PlanError, Source, SourceName, Wishes, plan};
-use crate::profiles::Profiles;
+use crate::profiles::{Profiles, Spot};
 
 struct Case {
     name: String,
@@ -207,6 +208,51 @@ fn every_case_has_its_plan_or_its_refusal() {
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// The text at an origin; `None` for a default.
+fn text_at(profiles: &Profiles, wishes: &Wishes, origin: Origin) -> Option<String> {
+    match origin {
+        Origin::Default => None,
+        Origin::File(Spot::Profile(name, Some(key))) => {
+            Some(profiles.profile(&name).unwrap().value(key).expect(key).to_owned())
+        }
+        Origin::File(Spot::Profile(_, None) | Spot::Service(..)) => panic!("no value"),
+        Origin::Variable(name) => {
+            let (set, value) = wishes.region.clone().unwrap();
+            assert_eq!(set, name);
+            Some(value)
+        }
+    }
+}
+
+#[test]
+fn each_origin_holds_the_value_that_the_plan_has() {
+    let mut seen = 0;
+    for case in cases() {
+        let profiles = Profiles::of_text(&case.config, &case.credentials);
+        for name in &case.profiles {
+            let Ok(plan) = plan(&profiles, name, &case.wishes) else { continue };
+            let origins = Origins::of(&profiles, name, &case.wishes).unwrap();
+            let text = |origin| text_at(&profiles, &case.wishes, origin);
+            assert_eq!(text(origins.region()), plan.region, "{}", case.name);
+            let serial = plan.mfa.as_ref().map(|mfa| mfa.serial.to_string());
+            assert_eq!(text(origins.nearest("mfa_serial")), serial, "{}", case.name);
+            let process = plan.mfa.as_ref().and_then(|mfa| mfa.process.clone());
+            assert_eq!(text(origins.nearest("mfa_process")), process, "{}", case.name);
+            for link in &plan.links {
+                let Link::Role { role, .. } = link else { continue };
+                let at = |key| text(origins.of_profile(&role.profile, key));
+                assert_eq!(at("role_arn").as_ref(), Some(&role.arn), "{}", case.name);
+                assert_eq!(at("external_id"), role.external_id, "{}", case.name);
+                assert_eq!(at("source_identity"), role.source_identity, "{}", case.name);
+                let seconds = at("duration_seconds").unwrap_or_else(|| "3600".into());
+                assert_eq!(seconds, role.duration.as_secs().to_string(), "{}", case.name);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 100, "{seen}");
 }
 
 #[test]
