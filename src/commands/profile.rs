@@ -13,6 +13,9 @@ pub(super) fn chosen(context: &Context, profiles: &Profiles, named: Option<Strin
         Err(nameless @ Error::NoProfile) => nameless,
         named => return named,
     };
+    if !context.attendant.may_ask() {
+        return Err(nameless);
+    }
     let serves = |name: &&str| context.plan(profiles, name).is_ok();
     let mut names: Vec<_> = profiles.names().filter(serves).map(str::to_owned).collect();
     names.sort_unstable();
