@@ -44,6 +44,7 @@ mod doctor;
 pub mod exec;
 mod explain;
 pub mod export;
+mod kept;
 mod library;
 mod list;
 mod login;

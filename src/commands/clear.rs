@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::session::store::Kept;
 
+use super::kept::key_of;
 use super::{Context, print, print_json};
 
 /// What `--json` prints: `docs/SCRIPTS.md`.
@@ -38,12 +39,17 @@ pub(super) fn forget(context: &Context, profile: Option<&str>) -> Result<Vec<Ses
     let now = context.clock.now();
     let mut gone = vec![];
     let store = context.store(context.vault()?);
+    let profiles = profile.map(|_| context.profiles()).transpose()?;
     let forget = |kept: &mut Kept| {
         let id = profile.map(|profile| kept.access_keys.get(profile).cloned());
+        // A user's sessions go with the roles that were assumed with them; a role's goes alone.
+        let role = profile.zip(profiles.as_ref());
+        let role = role.and_then(|(profile, profiles)| key_of(context, profiles, kept, profile));
         kept.sessions.retain(|key, session| {
             let named = match &id {
                 None => true,
-                Some(id) => id.as_deref().is_some_and(|id| key.is_from(id)),
+                Some(Some(id)) => key.is_from(id),
+                Some(None) => role.as_ref() == Some(key),
             };
             if named && session.expiration > now {
                 gone.push(session.clone());

@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use crate::cli::Status;
 use crate::error::Error;
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::session::store::Kept;
 use crate::session::{Session, SessionKey};
 
+use super::kept::key_of;
 use super::{Context, located, print, print_json};
 
 /// What `--json` prints: `docs/SCRIPTS.md`.
@@ -21,7 +22,7 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Shown<'a> {
     profile: &'a str,
-    mfa_device: Option<&'a str>,
+    mfa_device: Option<String>,
     session: Option<ShownSession>,
 }
 
@@ -31,6 +32,7 @@ struct ShownSession {
     expires: String,
     seconds_left: u64,
     mfa: bool,
+    role: bool,
 }
 
 pub(super) fn run(context: &Context, status: &Status) -> Result<(), Error> {
@@ -52,15 +54,21 @@ pub(super) fn run(context: &Context, status: &Status) -> Result<(), Error> {
         .names()
         .filter(|name| only.is_none_or(|only| only == *name))
         .filter_map(|name| {
-            let mfa_device = profiles.profile(name)?.value("mfa_serial");
-            (mfa_device.is_some() || only.is_some()).then(|| Shown {
+            let plan = context.plan(&profiles, name).ok();
+            let is_role = plan.as_ref().is_some_and(Plan::is_role);
+            let device = plan.and_then(|plan| plan.mfa).map(|mfa| mfa.serial.to_string());
+            let mfa_device = device.or_else(|| Some(profiles.profile(name)?.value("mfa_serial")?.to_owned()));
+            (mfa_device.is_some() || is_role || only.is_some()).then(|| Shown {
                 profile: name,
                 mfa_device,
-                session: best(&kept, name, now).map(|(key, session)| ShownSession {
-                    access_key_id: session.access_key_id.clone(),
-                    expires: session.expiration_text(),
-                    seconds_left: session.left(now).as_secs(),
-                    mfa: with_mfa(key),
+                session: living(&kept, key_of(context, &profiles, &kept, name), now).map(|session| {
+                    ShownSession {
+                        access_key_id: session.access_key_id.clone(),
+                        expires: session.expiration_text(),
+                        seconds_left: session.left(now).as_secs(),
+                        mfa: session.authenticated.is_some(),
+                        role: is_role,
+                    }
                 }),
             })
         })
@@ -80,26 +88,22 @@ fn table(shown: &[Shown<'_>]) -> String {
     rows.extend(shown.iter().map(|shown| {
         let session = shown.session.as_ref().map_or("-".into(), |session| {
             let minutes = session.seconds_left / 60;
-            let mfa = if session.mfa { "with MFA" } else { "without MFA" };
+            let mfa = match session {
+                ShownSession { mfa: false, .. } => "without MFA",
+                // A role's session does not carry it on (docs/ROLES.md).
+                ShownSession { role: true, .. } => "MFA at sign-in",
+                ShownSession { .. } => "with MFA",
+            };
             format!("{} h {:02} min left, {mfa}", minutes / 60, minutes % 60)
         });
-        vec![shown.profile.into(), shown.mfa_device.unwrap_or("-").into(), session]
+        vec![shown.profile.into(), shown.mfa_device.as_deref().unwrap_or("-").into(), session]
     }));
     super::token::table(&rows)
 }
 
-/// The profile's session that lives longest.
-fn best<'a>(kept: &'a Kept, profile: &str, now: SystemTime) -> Option<(&'a SessionKey, &'a Session)> {
-    let id = kept.access_keys.get(profile)?;
-    kept.sessions
-        .iter()
-        .filter(|(key, session)| key.is_from(id) && session.left(now) > Duration::ZERO)
-        .max_by_key(|(_, session)| session.expiration)
-}
-
-/// Whether a code was asked for this session.
-fn with_mfa(key: &SessionKey) -> bool {
-    key.as_str().starts_with("mfa\n")
+/// The session of this key, if it is not over.
+fn living(kept: &Kept, key: Option<SessionKey>, now: SystemTime) -> Option<&Session> {
+    kept.sessions.get(&key?).filter(|session| session.left(now) > Duration::ZERO)
 }
 
 /// One short line, or nothing at all: a prompt has no place for an error, and no time for a keychain.
@@ -110,7 +114,9 @@ fn prompt(context: &Context, profile: Option<String>) -> Result<(), Error> {
     // Which vault it is does not matter: it is not asked.
     let Some(kept) = crate::session::store::at_hand(&context.places.sessions()) else { return Ok(()) };
     let now = context.clock.now();
-    let Some((_, session)) = best(&kept, &profile, now) else { return Ok(()) };
+    let Ok(profiles) = context.profiles() else { return Ok(()) };
+    let key = key_of(context, &profiles, &kept, &profile);
+    let Some(session) = living(&kept, key, now) else { return Ok(()) };
     let minutes = session.left(now).as_secs() / 60;
     // A name from a file must not move the cursor.
     let name: String = profile.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
