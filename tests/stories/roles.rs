@@ -366,3 +366,60 @@ fn a_long_role_that_aws_refuses_costs_twenty_who_wait_one_touch_and_those_who_co
     bench.gives("open");
     assert_eq!(bench.home.touches(), 3);
 }
+
+#[test]
+fn status_and_clear_know_a_role_s_session_from_its_user_s() {
+    let roles = [trusts_doug_with_mfa("reader"), trusts_doug_with_mfa("writer")];
+    let bench = bench(roles, &(of_doug("reader", "") + &of_doug("writer", "")), "");
+    for profile in ["doug", "reader", "writer"] {
+        bench.gives(profile);
+    }
+    let table = bench.home.run(&["status"]).stdout;
+    let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    assert!(row("doug").contains("11 h 59 min left, with MFA"), "{table}");
+    assert!(row("reader").contains("0 h 59 min left, MFA at sign-in"), "{table}");
+    assert_eq!(bench.home.run(&["status", "--prompt", "writer"]).stdout, "writer 0h59m\n");
+    let json = bench.home.run(&["status", "reader", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let session = &json["profiles"][0]["session"];
+    assert_eq!((&session["mfa"], &session["role"]), (&json!(true), &json!(true)));
+
+    assert!(bench.home.run(&["clear", "reader"]).stdout.starts_with("Forgot 1 session."));
+    assert!(bench.home.run(&["status", "reader"]).stdout.lines().last().unwrap().ends_with(" -"));
+    bench.gives("writer");
+    assert_eq!(bench.aws.count("AssumeRole"), 2, "the other role's session is still there");
+    assert!(bench.home.run(&["clear", "doug"]).stdout.starts_with("Forgot 2 sessions."));
+}
+
+#[test]
+fn a_role_s_session_opens_the_console() {
+    let bench = bench([trusts_doug_with_mfa("reader")], &of_doug("reader", ""), "");
+    let shown = bench.home.run(&["login", "reader", "--url", "--service", "ec2"]);
+    assert_eq!(shown.status, 0, "{}", shown.stderr);
+    let begin = format!("{}/federation?Action=login&", bench.aws.endpoint());
+    assert!(shown.stdout.starts_with(&begin) && shown.stdout.contains("&SigninToken="), "{}", shown.stdout);
+    assert!(shown.stdout.contains("Destination=https%3A%2F%2F"), "{}", shown.stdout);
+    assert_eq!((bench.home.touches(), bench.aws.count("AssumeRole")), (1, 1));
+    assert_eq!(bench.home.run(&["login", "doug", "--url"]).status, 3, "a user's own session does not");
+}
+
+#[test]
+fn a_child_with_several_profiles_gets_roles_from_onetap_and_not_from_its_sdk() {
+    let roles = [trusts_doug_with_mfa("reader"), trusts_doug_with_mfa("writer")];
+    let more = format!("mfa_serial = {}", User::doug().devices[0].serial);
+    let bench = bench(roles, &(of_doug("reader", &more) + &of_doug("writer", &more)), "");
+    let script = "import boto3\nfor name in ('reader', 'other'):\n    \
+                  print(boto3.Session(profile_name=name).client('sts').get_caller_identity()['Arn'])";
+    let other = format!("other={}", Role::named("writer").arn());
+    let python = onetap_support::home::python_tool("python3");
+    let python = python.to_str().unwrap();
+    let line = ["exec", "doug", "--also", "reader=reader", "--also", &other, "--", python, "-c", script];
+    let said = bench.home.run(&line);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    assert!(
+        said.stdout.contains("assumed-role/reader/") && said.stdout.contains("assumed-role/writer/"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(bench.home.touches(), 1, "{}", said.stderr);
+}

@@ -37,6 +37,10 @@ const SOURCES: [&str; 7] = [
     "sso_start_url",
 ];
 
+/// What makes an SDK assume a profile's role itself.
+const ROLE: [&str; 5] =
+    ["credential_source", "mfa_serial", "role_arn", "source_profile", "web_identity_token_file"];
+
 /// What the child reads instead of the person's files; `None` where those serve.
 #[derive(Default)]
 pub(super) struct Texts {
@@ -131,6 +135,11 @@ impl Copy<'_> {
         if KEYS.iter().any(|key| value(key).is_some()) {
             self.config = edit::unset(&self.config, &section(profile), &KEYS);
             self.credentials = Zeroizing::new(edit::unset(&self.credentials, profile, &KEYS));
+        }
+        // SDKs that find a role take it themselves, and ask for a code themselves or not at all.
+        if value("role_arn").is_some() {
+            self.config = edit::unset(&self.config, &section(profile), &ROLE);
+            self.credentials = Zeroizing::new(edit::unset(&self.credentials, profile, &ROLE));
         }
         if value("credential_process").and_then(calls_us).is_none_or(|known| known != profile) {
             let line = hand_off_line(profile)?;
