@@ -62,6 +62,8 @@ mod time;
 mod token;
 #[path = "stories/token_verbs.rs"]
 mod token_verbs;
+#[path = "stories/udev.rs"]
+mod udev;
 #[path = "stories/vault.rs"]
 mod vault;
 #[path = "stories/vault_move.rs"]
