@@ -203,8 +203,17 @@ pub struct Add {
     /// The profile
     pub profile: String,
     /// Take the key from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead of asking
-    #[arg(long)]
+    #[arg(long, group = "source")]
     pub from_env: bool,
+    /// Take the key that stands in plain text in the profile, in ~/.aws/credentials or ~/.aws/config
+    #[arg(long, group = "source")]
+    pub import: bool,
+    /// Remove that plain text without asking, once the stored key has been proven
+    #[arg(long, requires = "import", conflicts_with = "offline")]
+    pub remove_plain: bool,
+    /// Take the key from the CSV file that the console downloads
+    #[arg(long, group = "source", value_name = "FILE")]
+    pub csv: Option<PathBuf>,
     /// The MFA device: arn:aws:iam::ACCOUNT:mfa/NAME or a hardware serial
     #[arg(long, value_name = "ARN")]
     pub mfa_serial: Option<String>,

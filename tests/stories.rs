@@ -28,6 +28,8 @@ mod handoff_completions;
 mod handoff_terminal;
 #[path = "stories/hygiene.rs"]
 mod hygiene;
+#[path = "stories/import.rs"]
+mod import;
 #[path = "stories/keys.rs"]
 mod keys;
 #[path = "stories/leaks.rs"]

@@ -15,6 +15,9 @@ use crate::sts::{Identity, Signer, Sts};
 
 use super::{Context, block_on, config_file, located, print};
 
+mod plain;
+mod source;
+
 pub(super) fn run(context: &Context, add: &Add) -> Result<(), Error> {
     let name = add.profile.as_str();
     well_named(name)?;
@@ -28,10 +31,11 @@ pub(super) fn run(context: &Context, add: &Add) -> Result<(), Error> {
         // Before AWS is asked about the key: its answer would only serve a question.
         return Err(no_device(None));
     }
-    let key = key(context, add.from_env)?;
-    let identity =
-        if add.offline { None } else { Some(prove(context, &profiles, add, given.as_ref(), &key)?) };
-    let serial = match given {
+    let key = source::key(context, &profiles, add)?;
+    let region = add.region.as_deref();
+    let prove = |key: &AccessKey| identity(context, &profiles, name, region, given.as_ref(), key);
+    let identity = if add.offline { None } else { Some(prove(&key)?) };
+    let serial = match given.clone() {
         Some(serial) => serial,
         None => ask_serial(context, identity.as_ref())?,
     };
@@ -42,7 +46,20 @@ pub(super) fn run(context: &Context, add: &Add) -> Result<(), Error> {
     context.settings()?.record(kind)?;
     forget_old_key(context, name, &key)?;
     write_profile(context, &profiles, add, &serial)?;
-    warn_of_plain_keys(context, &profiles, name);
+    if add.import && !add.offline {
+        let stored = AccessKey::read(vault.as_ref(), name)?;
+        let stored = stored.ok_or_else(|| Error::NoKeys { profile: name.into() })?;
+        // What is stored must serve before what it came from goes.
+        prove(&stored)?;
+        plain::offer(context, &profiles, name, &stored.id, add.remove_plain)?;
+    }
+    if let Some(path) = &add.csv {
+        context.attendant.notice(Notice::Warning(format!(
+            "{} still holds the key in plain text; delete it",
+            path.display()
+        )));
+    }
+    warn_of_plain_keys(context, &context.profiles()?, name);
     let owner = identity.map_or_else(String::new, |identity| format!(" of {}", identity.arn));
     let file = profiles.files().config.display();
     print(
@@ -72,45 +89,26 @@ fn given_serial(profiles: &Profiles, add: &Add) -> Result<Option<MfaSerial>, Err
     }
 }
 
-fn key(context: &Context, from_env: bool) -> Result<AccessKey, Error> {
-    if !from_env {
-        let id = ask(context, "Access key id", Echo::Shown)?;
-        let id = id.expose_secret().trim().to_owned();
-        // The id is checked before the secret is asked.
-        AccessKey::parse(&id, &"x".into())?;
-        return Ok(AccessKey::parse(&id, &ask(context, "Secret access key", Echo::Hidden)?)?);
-    }
-    let variable = |name: &str| {
-        context
-            .variable(name)
-            .ok_or_else(|| Error::Usage(format!("--from-env needs {name}, which is not set")))
-    };
-    let id = variable("AWS_ACCESS_KEY_ID")?;
-    if context.variable("AWS_SESSION_TOKEN").is_some() {
-        return Err(crate::keys::NotAKey::Temporary(id).into());
-    }
-    Ok(AccessKey::parse(&id, &SecretString::from(variable("AWS_SECRET_ACCESS_KEY")?))?)
-}
-
 fn ask(context: &Context, prompt: &str, echo: Echo) -> Result<SecretString, Error> {
     let question = Question { prompt: prompt.into(), echo, deadline: context.deadline };
     Ok(context.attendant.ask(question)?)
 }
 
-/// GetCallerIdentity needs no permission, so that a refusal always means the key.
-fn prove(
+/// Whose key it is. GetCallerIdentity needs no permission, so that a refusal always means the key.
+pub(super) fn identity(
     context: &Context,
     profiles: &Profiles,
-    add: &Add,
+    profile: &str,
+    region: Option<&str>,
     serial: Option<&MfaSerial>,
     key: &AccessKey,
 ) -> Result<Identity, Error> {
     let wishes = context.wishes();
     let refused = |error| located(profiles, error);
-    let own = profiles.profile(&add.profile).map(|_| View::of(profiles, &add.profile));
+    let own = profiles.profile(profile).map(|_| View::of(profiles, profile));
     let own = own.transpose().map_err(refused)?;
-    let region = plan::region(profiles, own.as_ref(), &wishes).map_err(refused)?;
-    let region = add.region.clone().or(region);
+    let configured = plan::region(profiles, own.as_ref(), &wishes).map_err(refused)?;
+    let region = region.map(str::to_owned).or(configured);
     let partition = serial.and_then(MfaSerial::partition);
     let network = Network::of(own.as_ref(), region.as_deref(), partition, &wishes).map_err(refused)?;
     let sts = Sts::new(&network, Signer::Key(key), context.clock.clone())?;

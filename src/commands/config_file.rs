@@ -23,7 +23,12 @@ pub(super) fn set(context: &Context, file: &Path, profile: &str, keys: &[(&str, 
 
 /// Removes keys from the profile's section.
 pub(super) fn unset(context: &Context, file: &Path, profile: &str, keys: &[&str]) -> Result<(), Error> {
-    change(context, file, |content| Ok(edit::unset(content, &section(profile), keys)))
+    unset_in(context, file, &section(profile), keys)
+}
+
+/// Removes keys from a section by its own name, which in the credentials file is the profile's.
+pub(super) fn unset_in(context: &Context, file: &Path, section: &str, keys: &[&str]) -> Result<(), Error> {
+    change(context, file, |content| Ok(edit::unset(content, section, keys)))
 }
 
 fn change(

@@ -129,6 +129,18 @@ pub fn locate(content: &[u8], section: &str, key: Option<&str>) -> Option<usize>
     }
 }
 
+/// All values of a key in a section, first to last, without blanks and comments around them. Headers in quotes count.
+pub fn values<'a>(content: &'a [u8], section: &str, key: &str) -> Vec<&'a [u8]> {
+    let lines = read(content);
+    let ours = Ours::of(&Name::parse(section.as_bytes()), &lines, Quotes::Accepted);
+    let own = lines.iter().enumerate().filter(|(index, line)| ours.holds(*index) && line.is_property(key));
+    own.filter_map(|(_, line)| match &line.kind {
+        Kind::Property { value, .. } => line.bytes.get(value.clone()),
+        _ => None,
+    })
+    .collect()
+}
+
 /// Whether a value or key comes back from the parsers as it was written.
 fn check(key: &str, value: &str) -> Result<(), EditError> {
     // A colon separates like `=` for botocore.
