@@ -11,7 +11,10 @@ use crate::settings::VaultKind;
 use clap::{Args, Parser, Subcommand};
 
 mod handoff;
+mod policy;
+
 pub use handoff::{Export, Format, Login, Shell, Status};
+pub use policy::{Check, Policy, Whose};
 
 /// One touch of a YubiKey becomes AWS credentials for everything on your machine.
 #[derive(Debug, Parser)]
@@ -178,6 +181,9 @@ pub enum Verb {
         /// The folder
         folder: PathBuf,
     },
+    /// Print IAM policies that ask for MFA, and look for traps in those that a user has
+    #[command(subcommand)]
+    Policy(Policy),
     /// Forget a profile's access key, seed and sessions
     Remove {
         /// The profile

@@ -49,6 +49,7 @@ mod library;
 mod list;
 mod login;
 mod pages;
+mod policy;
 mod profile;
 mod remove;
 mod seed;
@@ -85,6 +86,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Verb::List { json } => list::run(&context, json),
         Verb::Login(login) => login::run(&context, login),
         Verb::Pages { folder } => pages::run(&folder),
+        Verb::Policy(policy) => policy::run(&context, &policy),
         Verb::Remove { profile } => remove::run(&context, &profile),
         Verb::Seed(Seed::Add { profile, stdin }) => seed::add(&context, &profile, stdin),
         Verb::Seed(Seed::Remove { profile }) => seed::remove(&context, &profile),

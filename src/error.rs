@@ -161,6 +161,9 @@ pub enum Error {
     /// What a verb that looks after a token cannot do.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// Policies that do not do what they look like; each was told with its remedy.
+    #[error("policies with traps: {0}")]
+    Traps(usize),
     /// The turn.
     #[error(transparent)]
     Turn(#[from] TurnError),
@@ -218,6 +221,7 @@ impl Error {
             | Self::NotOurs(..)
             | Self::Plan { .. }
             | Self::Settings(_)
+            | Self::Traps(_)
             | Self::WebIdentity { .. }
             | Self::Unreadable(_) => status::CONFIGURATION,
             Self::HandOff(error) => error.status(),
@@ -261,7 +265,7 @@ impl Error {
             Self::File { .. } => "free some space or mend the permissions, and run the command again".into(),
             Self::HandOff(error) => return error.hint(),
             Self::MockOnAws { .. } => "add --allow-mock-on-aws if that is meant".into(),
-            Self::Unwell(_) => "what to do stands beside each".into(),
+            Self::Traps(_) | Self::Unwell(_) => "what to do stands beside each".into(),
             Self::NoDevice { example } => format!("add --mfa-serial {example}"),
             Self::NoHome => "set HOME".into(),
             Self::NoKeys { profile } => format!("run `onetap add {profile}`"),

@@ -20,6 +20,8 @@ pub mod turn;
 
 pub mod settings;
 
+pub mod policy;
+
 pub mod plan;
 pub mod profiles;
 

@@ -128,10 +128,7 @@ impl From<String> for SessionKey {
 impl Session {
     /// The end as every SDK reads it: `YYYY-MM-DDTHH:MM:SSZ`, whole seconds, always with the zone.
     pub fn expiration_text(&self) -> String {
-        let seconds = self.expiration.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let time = DateTime::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-        // A year beyond 9999 cannot come from AWS.
-        time.fmt(Format::DateTime).unwrap_or_default()
+        time_text(self.expiration)
     }
 
     /// How long AWS still takes it; zero once it is over.
@@ -145,6 +142,14 @@ impl Session {
         let granted = self.expiration.duration_since(self.minted).unwrap_or_default();
         self.left(now) > wish.min(granted / 4)
     }
+}
+
+/// A time as AWS writes it: `YYYY-MM-DDTHH:MM:SSZ`, whole seconds.
+pub fn time_text(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let time = DateTime::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    // A year beyond 9999 cannot come from AWS.
+    time.fmt(Format::DateTime).unwrap_or_default()
 }
 
 #[cfg(test)]

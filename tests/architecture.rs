@@ -101,7 +101,7 @@ const SECRETS: &[&str] = &[
 ];
 
 /// Modules that only compute.
-const PURE: &[&str] = &["attendant.rs", "code.rs", "oath/", "plan/"];
+const PURE: &[&str] = &["attendant.rs", "code.rs", "oath/", "plan/", "policy/"];
 /// What they may not reach for.
 const IO: &[&[&str]] = &[&["std", "env"], &["std", "fs"], &["std", "net"], &["std", "process"], &["tokio"]];
 /// An address is a value.

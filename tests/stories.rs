@@ -42,6 +42,8 @@ mod no_prompt;
 mod pcsc;
 #[path = "stories/pipeline.rs"]
 mod pipeline;
+#[path = "stories/policy.rs"]
+mod policy;
 #[path = "stories/real_parts.rs"]
 mod real_parts;
 #[path = "stories/recipes.rs"]

@@ -1,0 +1,144 @@
+//! `onetap policy check`: what refuses a session without MFA, and the traps.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::cli::Check;
+use crate::error::Error;
+use crate::policy::Holder;
+use crate::policy::reading::{ANY, Answer, Policy, Request, passes};
+use crate::policy::trap::{Trap, traps};
+
+use super::super::{Context, print};
+use super::{holder, read_actions};
+
+/// Longer than any policy: IAM takes 6,144 characters, and blanks do not count.
+const LONGEST: u64 = 1 << 20;
+
+/// What was found, in the words of `--json`.
+#[derive(Serialize)]
+struct Report {
+    ok: bool,
+    actions: Vec<Verdict>,
+    traps: Vec<Told>,
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    action: String,
+    /// Whether a request without MFA passes: `yes`, `no`, `depends`.
+    without_mfa: &'static str,
+    with_mfa: &'static str,
+    /// The policies that ask for MFA before this action.
+    asked_by: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Told {
+    trap: &'static str,
+    at: String,
+    fact: String,
+}
+
+pub(super) fn run(context: &Context, check: &Check) -> Result<(), Error> {
+    let actions = read_actions(&check.actions)?;
+    if check.file.is_empty() {
+        return Err(Error::Usage(
+            "policies are read from files: `onetap policy check --file POLICY.json`, as \
+             `aws iam get-user-policy` and `aws iam get-policy-version` print them"
+                .into(),
+        ));
+    }
+    let whose = &check.whose;
+    let named = whose.user.is_some() || whose.profile.is_some();
+    let holder = if named { Some(holder(context, whose)?) } else { None };
+    let user = holder.as_ref().filter(|holder| !holder.is_whoever()).map(Holder::name);
+    let read = |path: &Path| read(path, user);
+    let identity = check.file.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let boundary = check.boundary.as_deref().map(read).transpose()?;
+
+    let (own, device) = match holder.as_ref().filter(|holder| !holder.is_whoever()) {
+        Some(holder) => (holder.user_arn(), holder.arn("mfa", holder.name())),
+        None => (ANY.into(), ANY.into()),
+    };
+    let found = traps(&identity, boundary.as_ref(), &own, &device);
+    let verdict = |action: String| {
+        let passes = |request| passes(&identity, boundary.as_ref(), &action, ANY, request);
+        let all = identity.iter().chain(boundary.as_ref());
+        let asked_by =
+            all.filter(|policy| policy.asks_for_mfa(&action, ANY)).map(|policy| policy.name.clone());
+        Verdict {
+            without_mfa: word(worst(passes(Request::LongTermKey), passes(Request::WithoutMfa))),
+            with_mfa: word(passes(Request::WithMfa)),
+            asked_by: asked_by.collect(),
+            action,
+        }
+    };
+    let holes = found.iter().filter(|trap| trap.kind.is_hole()).count();
+    let report = Report {
+        ok: holes == 0,
+        actions: actions.iter().map(|action| verdict(action.to_string())).collect(),
+        traps: found.iter().map(told).collect(),
+    };
+    let text = if check.json {
+        serde_json::to_string(&report).map_err(|error| Error::Output(error.to_string()))?
+    } else {
+        table(&report)
+    };
+    print(format!("{}\n", text.trim_end()).as_bytes())?;
+    if holes == 0 { Ok(()) } else { Err(Error::Traps(holes)) }
+}
+
+fn told(trap: &Trap) -> Told {
+    let at = if trap.at.is_empty() { "all policies together" } else { &trap.at };
+    Told { trap: trap.kind.word(), at: at.into(), fact: trap.kind.to_string() }
+}
+
+/// A thief has the choice.
+fn worst(one: Answer, other: Answer) -> Answer {
+    match (one, other) {
+        (Answer::Yes, _) | (_, Answer::Yes) => Answer::Yes,
+        (Answer::No, Answer::No) => Answer::No,
+        _ => Answer::Open,
+    }
+}
+
+fn word(answer: Answer) -> &'static str {
+    match answer {
+        Answer::No => "no",
+        Answer::Open => "depends",
+        Answer::Yes => "yes",
+    }
+}
+
+fn table(report: &Report) -> String {
+    let mut lines = vec![format!("{:<32} {:<11} {:<8} {}", "ACTION", "WITHOUT MFA", "WITH MFA", "ASKED BY")];
+    for verdict in &report.actions {
+        let asked = if verdict.asked_by.is_empty() { "-".into() } else { verdict.asked_by.join(", ") };
+        lines.push(format!(
+            "{:<32} {:<11} {:<8} {asked}",
+            verdict.action, verdict.without_mfa, verdict.with_mfa
+        ));
+    }
+    for trap in &report.traps {
+        lines.push(format!("{}: {}", trap.at, trap.fact));
+    }
+    let text = lines.join("\n");
+    // A statement's name is somebody else's text.
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+fn read(path: &Path, user: Option<&str>) -> Result<Policy, Error> {
+    let refused =
+        |reason: String| Error::Usage(format!("the policy {} cannot be read: {reason}", path.display()));
+    let size = std::fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
+    if size > LONGEST {
+        return Err(refused("it is too long for a policy".into()));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+    let name = path
+        .file_name()
+        .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    Policy::read(&name, &text, user).map_err(|error| Error::Usage(error.to_string()))
+}
