@@ -220,6 +220,9 @@ pub struct Add {
     /// Take the key from the CSV file that the console downloads
     #[arg(long, group = "source", value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Take the key that aws-vault keeps for a profile of this name in the Secret Service
+    #[arg(long, group = "source")]
+    pub from_aws_vault: bool,
     /// The MFA device: arn:aws:iam::ACCOUNT:mfa/NAME or a hardware serial
     #[arg(long, value_name = "ARN")]
     pub mfa_serial: Option<String>,

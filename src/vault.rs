@@ -9,6 +9,8 @@ use secrecy::SecretSlice;
 
 use crate::attendant::Unattended;
 
+#[cfg_attr(any(not(unix), target_os = "macos"), path = "vault/aws_vault_absent.rs")]
+pub mod aws_vault;
 pub mod file;
 #[cfg_attr(not(target_os = "linux"), path = "vault/kernel_absent.rs")]
 pub mod kernel;

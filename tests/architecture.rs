@@ -74,7 +74,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio", &["authenticator/", "commands.rs", "commands/exec/", "commands/write/", "turn.rs"]),
     ("totp_rs", &["card/mock/", "code/software.rs"]),
     ("url", &["commands/login/address.rs", "otpauth/", "plan/endpoint.rs", "sts/console.rs"]),
-    ("zbus", &["desktop/bus.rs", "vault/keychain/", "vault/unlocked.rs"]),
+    ("zbus", &["desktop/bus.rs", "vault/aws_vault.rs", "vault/keychain/", "vault/unlocked.rs"]),
     ("yubikey", &["card/serial.rs", "vault/piv.rs"]),
     ("zune_jpeg", &["qr.rs"]),
 ];

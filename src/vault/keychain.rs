@@ -171,7 +171,7 @@ impl Keychain {
     }
 }
 
-fn within<T: Send + 'static>(
+pub(super) fn within<T: Send + 'static>(
     patience: Duration,
     work: impl FnOnce() -> Result<T, VaultError> + Send + 'static,
 ) -> Result<T, VaultError> {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use onetap_support::aws::{Aws, User, World};
-use onetap_support::home::Home;
+use onetap_support::home::{Home, python_tool, said};
 use onetap_support::pty::Start;
+use onetap_support::secret_service::{Collection, SecretService};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_onetap");
 const LIMIT: Duration = Duration::from_secs(60);
@@ -178,4 +179,51 @@ fn the_consoles_csv_is_read_and_stays_and_a_bad_one_stores_nothing() {
     assert!(said.stdout.starts_with(&format!("Stored {id} of ")) && !said.stdout.contains(secret));
     let two = home.run(&add(&doug, &["--csv", "keys.csv", "--import"]));
     assert_eq!(two.status, 2);
+}
+
+/// Stores what aws-vault stores, where it does: `argv` are the profile, the key's id and its secret.
+const AWS_VAULT: &str = "
+import base64, json, sys
+from jeepney import DBusAddress, new_method_call
+from jeepney.io.blocking import open_dbus_connection
+bus = open_dbus_connection(bus='SESSION')
+def call(path, interface, method, signature, *body):
+    where = DBusAddress(path, bus_name='org.freedesktop.secrets', interface=interface)
+    return bus.send_and_get_reply(new_method_call(where, method, signature, body)).body
+root = '/org/freedesktop/secrets'
+_, session = call(root, 'org.freedesktop.Secret.Service', 'OpenSession', 'sv', 'plain', ('s', ''))
+# Without a prompt: gnome-keyring's own way.
+collection, = call(root, 'org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface', 'CreateWithMasterPassword',
+    'a{sv}(oayays)', {'org.freedesktop.Secret.Collection.Label': ('s', 'awsvault')}, (session, b'', b'pw', 'text/plain'))
+profile, key, secret = sys.argv[1:]
+data = json.dumps(dict(AccessKeyID=key, SecretAccessKey=secret, SessionToken='', ProviderName=''))
+item = json.dumps(dict(Key=profile, Data=base64.b64encode(data.encode()).decode(), Label='aws-vault (%s)' % profile,
+    Description='', KeychainNotTrustApplication=True, KeychainNotSynchronizable=False))
+call(collection, 'org.freedesktop.Secret.Collection', 'CreateItem', 'a{sv}(oayays)b',
+    {'org.freedesktop.Secret.Item.Label': ('s', profile)}, (session, b'', item.encode(), 'application/json'), True)
+";
+
+#[test]
+fn what_aws_vault_keeps_in_the_secret_service_is_read_and_stays() {
+    let (doug, aws, mut home) = doug();
+    let service = SecretService::start(Collection::Unlocked).unwrap();
+    let bus = service.env().into_iter().find(|(name, _)| *name == "DBUS_SESSION_BUS_ADDRESS").unwrap();
+    home.set(bus.0, bus.1);
+    let none = home.run(&add(&doug, &["--from-aws-vault"]));
+    assert_eq!((none.status, none.stdout.as_str()), (2, ""), "{}", none.stderr);
+    let other = "`aws-vault exec --no-session doug -- onetap add doug --from-env`";
+    assert!(none.stderr.contains(other) && none.stderr.lines().count() == 1, "{}", none.stderr);
+    let mut python = home.program(python_tool("python3"));
+    python.args(["-c", AWS_VAULT, "doug", &doug.access_key_id, &doug.secret_access_key]);
+    let stored = said(&mut python);
+    assert_eq!(stored.status, 0, "{}", stored.stderr);
+    for _ in 0..2 {
+        let taken = home.run(&add(&doug, &["--from-aws-vault"]));
+        assert_eq!((taken.status, taken.stderr.as_str()), (0, ""));
+        assert!(taken.stdout.starts_with(&format!("Stored {} of ", doug.access_key_id)), "{}", taken.stdout);
+    }
+    assert_eq!(aws.count("GetCallerIdentity"), 2);
+    service.freeze_bus().unwrap();
+    let silent = home.run(&add(&doug, &["--from-aws-vault"]));
+    assert_eq!((silent.status, silent.stdout.as_str()), (4, ""), "{}", silent.stderr);
 }

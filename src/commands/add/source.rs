@@ -11,6 +11,7 @@ use crate::cli::Add;
 use crate::error::Error;
 use crate::keys::{AccessKey, NotAKey};
 use crate::profiles::Profiles;
+use crate::vault::aws_vault;
 
 use super::super::Context;
 use super::ask;
@@ -24,6 +25,9 @@ pub(super) fn key(context: &Context, profiles: &Profiles, add: &Add) -> Result<A
     }
     if add.import {
         return from_profile(profiles, &add.profile);
+    }
+    if add.from_aws_vault {
+        return from_aws_vault(&add.profile);
     }
     if add.from_env {
         return from_env(context);
@@ -46,6 +50,17 @@ fn from_env(context: &Context) -> Result<AccessKey, Error> {
         return Err(NotAKey::Temporary(id).into());
     }
     Ok(AccessKey::parse(&id, &SecretString::from(variable("AWS_SECRET_ACCESS_KEY")?))?)
+}
+
+fn from_aws_vault(name: &str) -> Result<AccessKey, Error> {
+    let other = format!(
+        "from whichever of its vaults (a file, pass, another system's keychain): \
+         `aws-vault exec --no-session {name} -- onetap add {name} --from-env`"
+    );
+    let (id, secret) = aws_vault::read(name)?.ok_or_else(|| {
+        Error::Usage(format!("aws-vault keeps no key for {name:?} in the Secret Service; {other}"))
+    })?;
+    Ok(AccessKey::parse(&id, &secret)?)
 }
 
 fn from_profile(profiles: &Profiles, name: &str) -> Result<AccessKey, Error> {
