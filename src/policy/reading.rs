@@ -81,12 +81,16 @@ pub(super) enum Key {
 }
 
 impl Policy {
-    /// Reads a document: JSON text. `user` is the name that `${aws:username}` stands for, where it is known.
+    /// Reads a document: JSON text, alone or inside the AWS CLI's answer (get-user-policy, get-policy-version). `user` is the name that `${aws:username}` stands for, where it is known.
     pub fn read(name: &str, text: &str, user: Option<&str>) -> Result<Self, Unreadable> {
         let refused = |reason: String| Unreadable { name: name.into(), reason };
         let text = text.trim_start_matches('\u{feff}');
         let text = user.map_or_else(|| text.to_owned(), |user| text.replace("${aws:username}", user));
         let document: Value = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
+        // The AWS CLI prints the document inside its answer.
+        let inside =
+            ["/PolicyDocument", "/PolicyVersion/Document"].iter().find_map(|at| document.pointer(at));
+        let document = inside.unwrap_or(&document);
         let statements = document.get("Statement").map(many).unwrap_or_default();
         if statements.is_empty() {
             return Err(refused("it has no Statement".into()));

@@ -227,6 +227,27 @@ mod tests {
     }
 
     #[test]
+    fn a_document_inside_the_clis_answer_is_read_like_one_alone() {
+        let alone = json!({ "Statement": { "Effect": "Allow", "Action": "iam:*", "Resource": "*" } });
+        for text in [
+            alone.to_string(),
+            json!({ "UserName": "doug", "PolicyName": "p", "PolicyDocument": alone }).to_string(),
+            json!({ "PolicyVersion": { "VersionId": "v1", "Document": alone } }).to_string(),
+        ] {
+            assert_eq!(
+                words(&[Policy::read("p", &text, None).unwrap()], None),
+                ["device-without-mfa"],
+                "{text}"
+            );
+        }
+        let variable = json!({ "Statement": { "Effect": "Allow", "Action": "iam:*", "Resource": [
+            "arn:aws:iam::*:user/${aws:username}", "arn:aws:iam::*:mfa/${aws:username}"] } });
+        let of = |user| Policy::read("p", &variable.to_string(), user).unwrap();
+        assert_eq!(words(&[of(Some("doug"))], None), ["device-without-mfa"]);
+        assert_eq!(words(&[of(Some("anna"))], None), Vec::<&str>::new());
+    }
+
+    #[test]
     fn what_is_no_policy_is_refused_with_its_reason() {
         for (text, reason) in [
             ("", "EOF"),
