@@ -383,3 +383,44 @@ fn check_tells_what_asks_for_mfa_and_every_trap() {
         assert_eq!(said.status, 0, "{word}: {}", said.stdout);
     }
 }
+
+#[test]
+fn what_is_said_by_reading_is_what_the_evaluator_decides() {
+    use onetap::policy::reading::{Answer, Policy as Read, Request, passes};
+    let mut compared = 0;
+    for effect in ["Allow", "Deny"] {
+        for operator in
+            ["Bool", "BoolIfExists", "Null", "StringEquals", "StringNotEquals", "StringEqualsIfExists"]
+        {
+            for value in ["true", "false"] {
+                for (kind, actions) in [
+                    ("Action", "ec2:Stop*"),
+                    ("NotAction", "ec2:Stop*"),
+                    ("Action", "*"),
+                    ("NotAction", "s3:*"),
+                ] {
+                    let one = serde_json::json!({ "Version": "2012-10-17", "Statement": { "Effect": effect,
+                        kind: actions, "Resource": "*",
+                        "Condition": { operator: { "aws:MultiFactorAuthPresent": value } } } });
+                    for (identity, boundary) in [
+                        (vec![&one], None),
+                        (vec![&policy::everything(), &one], None),
+                        (vec![&policy::everything()], Some(&one)),
+                    ] {
+                        let read = |document: &Value| Read::read("p", &document.to_string(), None).unwrap();
+                        let own: Vec<_> = identity.iter().map(|document| read(document)).collect();
+                        let bound = boundary.map(read);
+                        let said =
+                            [Request::LongTermKey, Request::WithoutMfa, Request::WithMfa].map(|request| {
+                                passes(&own, bound.as_ref(), "ec2:StopInstances", "*", request) == Answer::Yes
+                            });
+                        let decided = passing("ec2:StopInstances", "*", &identity, boundary);
+                        assert_eq!(said, decided, "{one}");
+                        compared += 3;
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(compared, 2 * 6 * 2 * 4 * 3 * 3);
+}
