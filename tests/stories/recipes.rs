@@ -55,6 +55,7 @@ fn every_recipe_that_is_called_tried_works_as_it_stands() {
     let doug = User::doug().policy(policy::everything());
     let aws = Aws::start(World::of(doug.clone()));
     let mut home = Home::of_doug(BINARY, &aws, &doug, "");
+    home.lend(".aws");
     let moto = Moto::start(&home);
     home.set("AWS_ENDPOINT_URL_ECR", format!("http://127.0.0.1:{}", moto.1));
     let folders = [Path::new(BINARY), &python_tool("aws")].map(|file| file.parent().unwrap().to_path_buf());

@@ -27,6 +27,7 @@ fn bench() -> Bench {
     let doug = User::doug().policy(policy::everything());
     let aws = Aws::start(World::of(doug.clone()));
     let home = Home::of_doug(BINARY, &aws, &doug, "");
+    home.lend(".aws");
     assert_eq!(home.run(&["exec", "doug", "--", "true"]).status, 0);
     Bench { aws, home }
 }
@@ -233,6 +234,7 @@ fn a_refusal_comes_before_the_touch() {
     let doug = User::doug();
     let aws = Aws::start(World::of(doug.clone()));
     let home = Home::of_doug(BINARY, &aws, &doug, "");
+    home.lend(".aws");
     home.private(".aws/credentials", "[mine]\nregion = eu-west-1\n");
     one_line(
         &home.run(&["write", "doug", "--as", "mine"]),
@@ -402,6 +404,7 @@ fn a_watched_section_is_renewed_before_its_end_with_one_touch_and_ends_politely(
     let aws = Aws::start(World::of(doug.clone()));
     aws.shorten_sessions(Duration::from_secs(6));
     let home = Home::of_doug(BINARY, &aws, &doug, "fault touch-after 300");
+    home.lend(".aws");
     let file = home.path(".aws/credentials");
     let child = watcher(&home);
     until("the first session stands there", || id_in(&file).is_some());

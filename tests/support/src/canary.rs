@@ -96,17 +96,24 @@ impl Canaries {
         }
     }
 
-    /// Fails if one can be read in a file below `folder`, but for what the story itself wrote there.
-    pub fn hidden_below(&self, folder: &Path, own: &[(std::path::PathBuf, Vec<u8>)]) {
+    /// Fails if one can be read in a file below `folder`, but for what the story itself wrote there, and for sessions
+    /// in the folders that are `lent` to them.
+    pub fn hidden_below(
+        &self,
+        folder: &Path,
+        own: &[(std::path::PathBuf, Vec<u8>)],
+        lent: &[std::path::PathBuf],
+    ) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let Ok(about) = fs::symlink_metadata(&path) else { continue };
             self.hidden("a file's name", path.as_os_str().as_encoded_bytes(), Kind::Session);
             if about.is_dir() {
-                self.hidden_below(&path, own);
+                self.hidden_below(&path, own, lent);
             } else if about.is_file() {
                 let content = fs::read(&path).unwrap_or_default();
-                let mut found = self.seen(&content, Kind::Session);
+                let by_contract = lent.iter().any(|lent| path.starts_with(lent));
+                let mut found = self.seen(&content, if by_contract { Kind::LongTerm } else { Kind::Session });
                 for (_, written) in own.iter().filter(|(written, _)| *written == path) {
                     let known = self.seen(written, Kind::Session);
                     found.retain(|seen| !known.contains(seen));

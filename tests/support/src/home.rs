@@ -27,6 +27,8 @@ pub struct Home {
     canaries: Canaries,
     /// What the story itself wrote, and so may be read there.
     own: Mutex<Vec<(PathBuf, Vec<u8>)>>,
+    /// Folders in which sessions rest by contract.
+    lent: Mutex<Vec<PathBuf>>,
 }
 
 /// What a command gave back.
@@ -50,6 +52,7 @@ impl Home {
             env: BTreeMap::new(),
             canaries: canary::here(),
             own: Mutex::default(),
+            lent: Mutex::default(),
         };
         home.canaries.plant("the passphrase", Kind::LongTerm, PASSPHRASE.as_bytes());
         let passphrase = home.private("passphrase", &format!("{PASSPHRASE}\n"));
@@ -124,10 +127,16 @@ impl Home {
         own.push((self.path(relative), content.to_vec()));
     }
 
+    /// Tells that sessions rest in plain text in this folder by contract: `onetap write`. Long-term secrets do not.
+    pub fn lend(&self, relative: &str) {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner).push(self.path(relative));
+    }
+
     /// Fails if a secret of this story can be read in a file of this home; also done when the home goes.
     pub fn holds_no_secret(&self) {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        self.canaries.hidden_below(&self.path(""), &own);
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        self.canaries.hidden_below(&self.path(""), &own, &lent);
     }
 
     /// Writes the virtual token's file and makes it the reader.
