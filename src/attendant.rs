@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 /// Something a person should know now. Most come in pairs, so that a notice on a desktop can be withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +106,10 @@ pub trait Attendant: fmt::Debug + Send + Sync {
     fn notice(&self, notice: Notice);
     /// Asks something.
     fn ask(&self, question: Question) -> Result<SecretString, Unattended>;
+    /// Shows lines that only a person at a terminal may see, and nothing keeps; none, to find out whether there is one.
+    fn show(&self, _secret: &[Zeroizing<String>]) -> Result<(), Unattended> {
+        Err(Unattended::Nobody("there is no terminal".into()))
+    }
     /// Whether a person may be asked for anything at all, a touch included.
     fn may_ask(&self) -> bool {
         true

@@ -147,6 +147,8 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Make an MFA device for a user, put its seed on a YubiKey, enable it and write the profile
+    Enroll(Enroll),
     /// Run a command with credentials in its environment; without a command, a shell
     Exec {
         /// The profile [default: $AWS_PROFILE]
@@ -175,6 +177,9 @@ pub enum Verb {
     },
     /// Open the AWS console in a browser, with a role's session
     Login(Login),
+    /// Look at a user's MFA devices
+    #[command(subcommand)]
+    Mfa(Mfa),
     /// Write man pages and completion scripts into a folder
     #[command(hide = true)]
     Pages {
@@ -189,6 +194,19 @@ pub enum Verb {
         /// The profile
         profile: String,
     },
+    /// Bring an MFA device whose codes AWS refuses into step again
+    Resync {
+        /// The profile
+        profile: String,
+    },
+    /// Exchange a user's access key for a new one
+    Rotate {
+        /// The profile
+        profile: String,
+        /// Delete this other access key of the user first, for good
+        #[arg(long, value_name = "ID")]
+        delete: Option<String>,
+    },
     /// Keep a TOTP seed in the vault, for people without a token
     #[command(subcommand)]
     Seed(Seed),
@@ -197,11 +215,64 @@ pub enum Verb {
     /// Look after the OATH accounts on a YubiKey
     #[command(subcommand)]
     Token(Token),
+    /// Take a user's MFA device away: from IAM, from the YubiKey, from the profile
+    Unenroll(Unenroll),
     /// Look after the vault, where secrets rest
     #[command(subcommand)]
     Vault(Vaults),
     /// Write the session into ~/.aws/credentials, for tools that read nothing else
     Write(Write),
+}
+
+#[derive(Args, Debug)]
+pub struct Enroll {
+    /// The profile, whose access key is stored
+    pub profile: String,
+    /// One more YubiKey with the same account: the one in this reader, else the next that is plugged in
+    #[arg(long, value_name = "READER", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub backup: Vec<String>,
+    /// Put the seed into the vault too
+    #[arg(long)]
+    pub software: bool,
+    /// Put it into the vault only, without a YubiKey
+    #[arg(long, requires = "software", conflicts_with = "backup")]
+    pub no_key: bool,
+    /// Show the QR code on the terminal, for a phone
+    #[arg(long)]
+    pub show_qr: bool,
+    /// The device's name at IAM [default: the user's]
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// The OATH account's name on the YubiKey [default: the device's ARN]
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// Do not ask before an account or an unused device is replaced
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Unenroll {
+    /// The profile
+    pub profile: String,
+    /// Another device of the same user
+    #[arg(long, value_name = "ARN")]
+    pub device: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Mfa {
+    /// Show a user's devices at IAM, and which of the plugged-in YubiKeys holds each
+    List {
+        /// The profile [default: $AWS_PROFILE]
+        profile: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args, Debug)]

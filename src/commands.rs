@@ -2,6 +2,7 @@
 //!
 //! The environment, the clock and the person are looked up here and passed on as values.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,30 +33,38 @@ use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_types::os_shim_internal::{Env, Fs};
 use secrecy::SecretString;
 
-use crate::cli::{Cli, Options, Seed, Vaults, Verb};
+use crate::cli::{self, Cli, Options, Seed, Vaults, Verb};
 
 mod add;
+mod auto;
 mod clear;
 mod code;
 mod completions;
 mod config_file;
 mod credential_process;
 mod doctor;
+mod enroll;
 pub mod exec;
 mod explain;
 pub mod export;
 mod kept;
+mod ledger;
 mod library;
 mod list;
 mod login;
+mod mfa;
 mod pages;
 mod policy;
 mod profile;
 mod remove;
+mod resync;
+mod rotate;
 mod seed;
 mod status;
 mod stdin;
 mod token;
+mod unenroll;
+mod user;
 mod vault;
 mod write;
 
@@ -80,24 +89,30 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Verb::Completions { shell } => completions::run(shell),
         Verb::CredentialProcess { profile } => credential_process::run(&context, profile),
         Verb::Doctor { profile, json } => doctor::run(&context, profile, json),
+        Verb::Enroll(enroll) => enroll::run(&context, &enroll),
         Verb::Exec { profile, hand_over, command } => exec::run(&context, profile, &hand_over, command),
         Verb::Explain { profile, json } => explain::run(&context, profile, json),
         Verb::Export(export) => export::run(&context, export),
         Verb::List { json } => list::run(&context, json),
         Verb::Login(login) => login::run(&context, login),
+        Verb::Mfa(cli::Mfa::List { profile, json }) => mfa::list(&context, profile, json),
         Verb::Pages { folder } => pages::run(&folder),
         Verb::Policy(policy) => policy::run(&context, &policy),
         Verb::Remove { profile } => remove::run(&context, &profile),
+        Verb::Resync { profile } => resync::run(&context, &profile),
+        Verb::Rotate { profile, delete } => rotate::run(&context, &profile, delete.as_deref()),
         Verb::Seed(Seed::Add { profile, stdin }) => seed::add(&context, &profile, stdin),
         Verb::Seed(Seed::Remove { profile }) => seed::remove(&context, &profile),
         Verb::Status(status) => status::run(&context, &status),
         Verb::Token(token) => token::run(&context, token),
+        Verb::Unenroll(unenroll) => unenroll::run(&context, &unenroll),
         Verb::Vault(Vaults::Move { to }) => vault::move_to(&context, to),
         Verb::Write(wanted) => write::run(&context, wanted),
     }
 }
 
 /// What every verb starts from.
+#[derive(Clone)]
 struct Context {
     attendant: Arc<dyn Attendant>,
     clock: SharedTimeSource,
@@ -120,6 +135,12 @@ impl Context {
             options,
             places: Places::of_this_person().ok_or(Error::NoHome)?,
         })
+    }
+
+    /// The same, with all its time before it: for a verb that asks a person several times.
+    fn anew(&self) -> Self {
+        let now = Instant::now();
+        Self { deadline: now.checked_add(self.limit).unwrap_or(now), ..self.clone() }
     }
 
     fn variable(&self, name: &str) -> Option<String> {
@@ -148,6 +169,7 @@ impl Context {
             dualstack: self.variable("AWS_USE_DUALSTACK_ENDPOINT"),
             fips: self.variable("AWS_USE_FIPS_ENDPOINT"),
             sts_regional: self.variable("AWS_STS_REGIONAL_ENDPOINTS"),
+            found: BTreeMap::new(),
             codes: self.options.code.as_ref().map(|codes| codes.0.clone()),
             token: self.options.token.or(match self.options.reader {
                 Some(Reader::Pcsc(serial)) => serial,
@@ -158,7 +180,16 @@ impl Context {
 
     /// The plan, or why there is none with the file and the line.
     fn plan(&self, profiles: &Profiles, name: &str) -> Result<Plan, Error> {
-        plan::plan(profiles, name, &self.wishes()).map_err(|source| located(profiles, source))
+        let mut wishes = self.wishes();
+        loop {
+            match plan::plan(profiles, name, &wishes) {
+                Err(PlanError::Auto { profile }) => {
+                    let serial = auto::device(self, &profile)?;
+                    wishes.found.insert(profile, serial);
+                }
+                planned => return planned.map_err(|source| located(profiles, source)),
+            }
+        }
     }
 
     fn settings(&self) -> Result<Settings, Error> {
@@ -306,6 +337,12 @@ impl Context {
         }
         Ok(())
     }
+}
+
+/// The profile names no device.
+fn no_mfa(profile: &str) -> Error {
+    let source = Box::new(PlanError::NoMfa { profile: profile.into() });
+    Error::Plan { source, at: None, lost: None }
 }
 
 fn located(profiles: &Profiles, source: PlanError) -> Error {

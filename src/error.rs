@@ -9,6 +9,7 @@ use crate::attendant::Unattended;
 use crate::card::CardError;
 use crate::code::CodeError;
 use crate::foreign::ForeignError;
+use crate::iam::IamError;
 use crate::keys::NotAKey;
 use crate::plan::PlanError;
 use crate::profiles::edit::owned::NotOurs;
@@ -21,10 +22,12 @@ use crate::vault::VaultError;
 
 pub mod handoff;
 mod hint;
+pub mod iam;
 mod section;
 pub mod token;
 
 use handoff::HandOffError;
+use iam::UserError;
 use token::TokenError;
 
 /// Why a command failed. `Display` is the fact; [`Error::hint`] is the next action.
@@ -63,6 +66,9 @@ pub enum Error {
     /// What a verb that hands credentials on cannot do.
     #[error(transparent)]
     HandOff(#[from] HandOffError),
+    /// IAM.
+    #[error(transparent)]
+    Iam(#[from] IamError),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -189,6 +195,9 @@ pub enum Error {
         /// The system's words.
         reason: String,
     },
+    /// What a verb that looks after a user's devices and keys cannot do.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// The vault.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -240,10 +249,10 @@ impl Error {
                 status::USAGE
             }
             Self::TimedOut(_) | Self::Turn(_) => status::REFUSED,
-            Self::Sts(StsError::Network(_) | StsError::Tls(_) | StsError::TryAgain(_)) => status::NETWORK,
-            Self::Sts(StsError::CaBundle { .. }) => status::CONFIGURATION,
-            Self::Sts(_) => status::AWS,
+            Self::Iam(error) => iam::iam_status(error),
+            Self::Sts(error) => iam::sts_status(error),
             Self::Token(error) => error.status(),
+            Self::User(error) => error.status(),
             Self::Unattended(error) => unattended_status(error),
         }
     }
@@ -282,7 +291,9 @@ impl Error {
             ),
             Self::Store(StoreError::Vault(error)) | Self::Vault(error) => return hint::vault_hint(error),
             Self::Sts(error) => return hint::sts_hint(error),
+            Self::Iam(error) => return iam::iam_hint(error),
             Self::Token(error) => return error.hint(),
+            Self::User(error) => return error.hint(),
             Self::Unattended(Unattended::Nobody(why)) => hint::nobody_hint(why),
             Self::RefusedElsewhere { hint, .. } => return hint.clone(),
             Self::TimedOut(_) | Self::Turn(_) | Self::Unattended(Unattended::TimedOut) => {

@@ -51,8 +51,12 @@ impl AccessKey {
 
     /// Reads a profile's key; `None` if none is stored.
     pub fn read(vault: &dyn Vault, profile: &str) -> Result<Option<Self>, VaultError> {
-        let entry = Entry::AccessKey(profile.into());
-        let Some(stored) = vault.read(&entry)? else { return Ok(None) };
+        Self::read_entry(vault, &Entry::AccessKey(profile.into()))
+    }
+
+    /// Reads the key of an entry that holds one.
+    pub fn read_entry(vault: &dyn Vault, entry: &Entry) -> Result<Option<Self>, VaultError> {
+        let Some(stored) = vault.read(entry)? else { return Ok(None) };
         let damaged =
             || VaultError::Damaged { place: entry.to_string(), reason: "it holds no access key".into() };
         let text = std::str::from_utf8(stored.expose_secret()).map_err(|_| damaged())?;
@@ -65,8 +69,13 @@ impl AccessKey {
 
     /// Stores the key for a profile.
     pub fn write(&self, vault: &dyn Vault, profile: &str) -> Result<(), VaultError> {
+        self.write_entry(vault, &Entry::AccessKey(profile.into()))
+    }
+
+    /// Stores the key in an entry that holds one.
+    pub fn write_entry(&self, vault: &dyn Vault, entry: &Entry) -> Result<(), VaultError> {
         let bytes = [self.id.as_bytes(), b"\n", self.secret.expose_secret().as_bytes()].concat();
-        vault.write(&Entry::AccessKey(profile.into()), &SecretSlice::from(bytes))
+        vault.write(entry, &SecretSlice::from(bytes))
     }
 }
 

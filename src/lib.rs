@@ -14,6 +14,7 @@ pub mod authenticator;
 
 pub mod error;
 
+pub mod iam;
 pub mod sts;
 
 pub mod turn;

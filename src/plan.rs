@@ -23,7 +23,7 @@ mod view;
 mod walk;
 mod wishes;
 pub use endpoint::Endpoint;
-pub use network::{Network, region};
+pub use network::{Network, region, service_endpoint};
 pub use partition::Partition;
 pub use refusal::PlanError;
 pub use role::{CHAINED, Role};
@@ -33,6 +33,8 @@ pub use wishes::{Notify, SourceName, Wishes};
 
 use walk::{Stop, Way};
 
+/// The value of `mfa_serial` that has the device found out.
+pub const AUTO: &str = "auto";
 /// The life that GetSessionToken gives when it is not told one (STS API reference): 12 hours.
 const DEFAULT_DURATION: Duration = Duration::from_secs(43_200);
 /// The shortest and the longest life that GetSessionToken grants an IAM user (STS API reference), in seconds.
@@ -212,6 +214,11 @@ fn mfa(way: &Way<'_>, wishes: &Wishes) -> Result<Option<Mfa>, PlanError> {
         let reason = format!("a device counts only for a user's own call, and {stands_for} {whose} session");
         return Err(view.bad("mfa_serial", reason));
     }
+    let text = match (text, wishes.found.get(profile.name())) {
+        (AUTO, Some(found)) => found,
+        (AUTO, None) => return Err(PlanError::Auto { profile: profile.name().into() }),
+        (text, _) => text,
+    };
     let serial = text.parse::<MfaSerial>().map_err(|refused| match refused {
         NotASerial::Fido(serial) => PlanError::Fido { profile: profile.name().into(), serial },
         NotASerial::Malformed(_) => view.bad("mfa_serial", refused.to_string()),

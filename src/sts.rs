@@ -29,6 +29,7 @@ mod fault;
 mod roots;
 mod watch;
 
+pub(crate) use fault::{Failed, of as fault_of};
 pub use fault::{Skew, StsError};
 use watch::Watch;
 
@@ -68,7 +69,7 @@ pub struct Identity {
 impl Sts {
     /// Builds a client, which signs at `clock`'s time. Reads the certificate bundle, touches no network.
     pub fn new(network: &Network, signer: Signer<'_>, clock: SharedTimeSource) -> Result<Self, StsError> {
-        let connector = SharedHttpConnector::new(connector(network)?);
+        let connector = SharedHttpConnector::new(connector(network, network.endpoint.as_ref())?);
         let watch = Watch::new(clock.clone());
         let mut config = aws_sdk_sts::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -82,22 +83,9 @@ impl Sts {
             .timeout_config(TimeoutConfig::builder().operation_timeout(CALL).build())
             .interceptor(watch.clone())
             .time_source(clock.clone());
-        config = match signer {
-            Signer::Key(AccessKey { id, secret }) => config.credentials_provider(Credentials::new(
-                id.clone(),
-                secret.expose_secret(),
-                None,
-                None,
-                "onetap vault",
-            )),
-            Signer::Nobody => config.allow_no_auth(),
-            Signer::Session(session) => config.credentials_provider(Credentials::new(
-                session.access_key_id.clone(),
-                session.secret_access_key.expose_secret(),
-                Some(session.session_token.expose_secret().into()),
-                None,
-                "onetap session",
-            )),
+        config = match credentials(signer) {
+            Some(credentials) => config.credentials_provider(credentials),
+            None => config.allow_no_auth(),
         };
         if let Some(endpoint) = &network.endpoint {
             config = config.endpoint_url(endpoint.as_str());
@@ -209,7 +197,25 @@ fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
 
-fn connector(network: &Network) -> Result<Connector, StsError> {
+/// What the SDK signs with; nothing for [`Signer::Nobody`].
+pub(crate) fn credentials(signer: Signer<'_>) -> Option<Credentials> {
+    match signer {
+        Signer::Key(AccessKey { id, secret }) => {
+            Some(Credentials::new(id.clone(), secret.expose_secret(), None, None, "onetap vault"))
+        }
+        Signer::Nobody => None,
+        Signer::Session(session) => Some(Credentials::new(
+            session.access_key_id.clone(),
+            session.secret_access_key.expose_secret(),
+            Some(session.session_token.expose_secret().into()),
+            None,
+            "onetap session",
+        )),
+    }
+}
+
+/// The way to a service of AWS's at its own address, or at `endpoint`.
+pub(crate) fn connector(network: &Network, endpoint: Option<&Endpoint>) -> Result<Connector, StsError> {
     let mut trust = TrustStore::default();
     if let Some(path) = &network.ca_bundle {
         // The SDK for Rust knows neither AWS_CA_BUNDLE nor ca_bundle. As in the AWS CLI, the file replaces the roots.
@@ -219,7 +225,7 @@ fn connector(network: &Network) -> Result<Connector, StsError> {
         .with_trust_store(trust)
         .build()
         .map_err(|error| StsError::Tls(error.to_string()))?;
-    let local = network.endpoint.as_ref().is_some_and(Endpoint::is_loopback);
+    let local = endpoint.is_some_and(Endpoint::is_loopback);
     // A hand-made client sees no proxy unless it is told to; this machine is never behind one.
     let proxy = if local { ProxyConfig::disabled() } else { ProxyConfig::from_env() };
     let settings = aws_smithy_runtime_api::client::http::HttpConnectorSettings::builder()

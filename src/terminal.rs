@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use crate::attendant::{Attendant, Notice, Question, Unattended};
 
@@ -158,6 +159,14 @@ impl Attendant for Terminal {
             return Err(Unattended::Nobody("there is no terminal".into()));
         };
         question::ask(tty, &clean(&question.prompt), question.echo, question.deadline)
+    }
+
+    fn show(&self, secret: &[Zeroizing<String>]) -> Result<(), Unattended> {
+        let failed = |error: io::Error| Unattended::Nobody(error.to_string());
+        let mut tty = self.tty.lock().map_err(|_| Unattended::Nobody("the terminal failed".into()))?;
+        // Never to stderr, which may lead into a log.
+        let tty = tty.as_mut().ok_or_else(|| Unattended::Nobody("there is no terminal".into()))?;
+        secret.iter().try_for_each(|line| writeln!(tty, "{}", line.as_str())).map_err(failed)
     }
 }
 

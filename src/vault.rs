@@ -25,6 +25,8 @@ mod unlocked;
 pub enum Entry {
     /// A profile's long-term access key: `ID` and `SECRET` on a line each.
     AccessKey(String),
+    /// The key that shall take its place, from its making until it was proven; in the same form.
+    NextAccessKey(String),
     /// The 16 bytes that open a YubiKey's OATH accounts, derived from their password; by the device's id, which RESET
     /// changes.
     OathKey(String),
@@ -35,11 +37,12 @@ pub enum Entry {
 }
 
 impl fmt::Display for Entry {
-    /// The stable text form under which the entry is stored: `access-key:PROFILE`, `oath-key:ID`, `sealing-key`,
-    /// `seed:PROFILE`.
+    /// The stable text form under which the entry is stored: `access-key:PROFILE`, `next-access-key:PROFILE`, `oath-key:ID`,
+    /// `sealing-key`, `seed:PROFILE`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AccessKey(profile) => write!(f, "access-key:{profile}"),
+            Self::NextAccessKey(profile) => write!(f, "next-access-key:{profile}"),
             Self::OathKey(id) => write!(f, "oath-key:{id}"),
             Self::SealingKey => f.write_str("sealing-key"),
             Self::Seed(profile) => write!(f, "seed:{profile}"),

@@ -16,6 +16,8 @@ mod crowd;
 mod docs;
 #[path = "stories/doctor.rs"]
 mod doctor;
+#[path = "stories/enroll.rs"]
+mod enroll;
 #[path = "stories/exec_child.rs"]
 mod exec_child;
 #[path = "stories/explain.rs"]
@@ -52,6 +54,8 @@ mod recipes;
 mod roles;
 #[path = "stories/roles_bad_input.rs"]
 mod roles_bad_input;
+#[path = "stories/rotate.rs"]
+mod rotate;
 #[path = "stories/serials.rs"]
 mod serials;
 #[path = "stories/shells.rs"]

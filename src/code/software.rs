@@ -86,6 +86,12 @@ pub fn check(text: &str) -> Result<SecretString, NotASeed> {
     if is_uri(text) { Ok(text.into()) } else { Ok(SecretString::from(bare(text).as_str())) }
 }
 
+/// The code that a seed, Base32 or an `otpauth://` URI, gives for a step.
+pub fn code(text: &str, step: TimeStep) -> Result<Code, NotASeed> {
+    let refused = || NotASeed::NotForAws("its code has not six digits".into());
+    parse(text)?.code(step).ok_or_else(refused)
+}
+
 /// A seed that makes codes for AWS.
 struct Seed {
     secret: SecretSlice<u8>,

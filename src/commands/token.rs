@@ -49,7 +49,7 @@ pub(super) fn run(context: &Context, token: Token) -> Result<(), Error> {
 /// What SELECT tells, and LIST where no password is set.
 #[derive(Clone, Debug)]
 pub(super) struct Glance {
-    device: Device,
+    pub(super) device: Device,
     /// `None` if the accounts are locked.
     pub(super) accounts: Option<Vec<Listed>>,
 }
@@ -65,7 +65,7 @@ pub(super) fn glance(card: &mut dyn Card) -> Result<Glance, CodeError> {
 }
 
 /// All keys that are there, each with a look at it, once no other onetap talks to one of them.
-fn look_at_all(context: &Context) -> Result<Vec<Present<Glance, CodeError>>, Error> {
+pub(super) fn look_at_all(context: &Context) -> Result<Vec<Present<Glance, CodeError>>, Error> {
     let (reader, queue) = (context.any_reader(), Queue::new(context.places.turns()));
     let mut names = slowly(context, || reader.names(context.deadline))?;
     // All at once, and always in the same order, so that two of us never wait for each other.
@@ -76,13 +76,13 @@ fn look_at_all(context: &Context) -> Result<Vec<Present<Glance, CodeError>>, Err
 }
 
 /// Says that the card is held by others where it takes long.
-fn slowly<T>(context: &Context, work: impl FnOnce() -> T) -> T {
+pub(super) fn slowly<T>(context: &Context, work: impl FnOnce() -> T) -> T {
     when_slow(context.attendant.as_ref(), PATIENCE, Notice::CardBusy, Notice::CardFree, work)
 }
 
 /// The one key that a verb works on. It was looked at, and is not held.
 #[derive(Debug)]
-struct Key {
+pub(super) struct Key {
     reader: Reader,
     serial: Option<Serial>,
     device: Device,
@@ -95,7 +95,7 @@ struct Key {
 
 impl Key {
     /// The only key that is there, or the one that `--reader` names.
-    fn find(context: &Context) -> Result<Self, Error> {
+    pub(super) fn find(context: &Context) -> Result<Self, Error> {
         let there = look_at_all(context)?;
         let names: Vec<_> = there
             .iter()
@@ -115,7 +115,7 @@ impl Key {
     }
 
     /// The same, opened: with what is remembered, else with a password that is asked for.
-    fn open(context: &Context) -> Result<Self, Error> {
+    pub(super) fn open(context: &Context) -> Result<Self, Error> {
         let mut key = Self::find(context)?;
         if !key.locked {
             return Ok(key);
@@ -150,23 +150,42 @@ impl Key {
     }
 
     /// Comes back to the key, opened, and works on it.
-    fn work<T>(
+    pub(super) fn work<T>(
         &self,
         context: &Context,
         work: impl FnOnce(&mut Applet<'_>) -> Result<T, OathError>,
     ) -> Result<T, Error> {
-        self.visit(context, |selected| {
-            let mut applet = match (selected, &self.opens) {
-                (Selected::Open(applet), _) => applet,
-                (Selected::Locked(locked), Some(key)) => locked.unlock(key)?,
-                (Selected::Locked(_), None) => return Err(OathError::Locked.into()),
-            };
-            Ok(work(&mut applet)?)
-        })
+        self.visit(context, |selected| Ok(work(&mut self.opened(selected)?)?))
+    }
+
+    /// Comes back to the key, opened, for work that may wait for a touch.
+    pub(super) fn work_until_touched<T>(
+        &self,
+        context: &Context,
+        work: impl FnOnce(&mut Applet<'_>) -> Result<T, OathError>,
+    ) -> Result<T, Error> {
+        self.visit_for_long(context, |selected| Ok(work(&mut self.opened(selected)?)?))
+    }
+
+    fn opened<'c>(&self, selected: Selected<'c>) -> Result<Applet<'c>, OathError> {
+        match (selected, &self.opens) {
+            (Selected::Open(applet), _) => Ok(applet),
+            (Selected::Locked(locked), Some(key)) => locked.unlock(key),
+            (Selected::Locked(_), None) => Err(OathError::Locked),
+        }
     }
 
     /// Comes back to the key, and makes sure that it is the same.
     fn visit<T>(
+        &self,
+        context: &Context,
+        work: impl FnOnce(Selected<'_>) -> Result<T, CodeError>,
+    ) -> Result<T, Error> {
+        slowly(context, || self.visit_for_long(context, work))
+    }
+
+    /// The same for work that may wait for a person, and says so itself.
+    fn visit_for_long<T>(
         &self,
         context: &Context,
         work: impl FnOnce(Selected<'_>) -> Result<T, CodeError>,
@@ -182,7 +201,7 @@ impl Key {
     }
 
     /// Comes back to the key, once no other onetap talks to it: a touch that somebody was asked for is not disturbed.
-    fn hold<T>(
+    pub(super) fn hold<T>(
         &self,
         context: &Context,
         work: impl FnOnce(&mut dyn Card) -> Result<T, CodeError>,
@@ -195,8 +214,23 @@ impl Key {
         Ok(slowly(context, || place.transact(context.deadline, work))?)
     }
 
-    fn holds(&self, id: &str) -> bool {
+    pub(super) fn holds(&self, id: &str) -> bool {
         self.accounts.iter().any(|account| account.id == id)
+    }
+
+    /// What tells this key from others, until it is reset.
+    pub(super) fn id(&self) -> String {
+        self.device.id()
+    }
+
+    /// Its serial number, where it tells one.
+    pub(super) fn serial(&self) -> Option<Serial> {
+        self.serial
+    }
+
+    /// The accounts on it.
+    pub(super) fn accounts(&self) -> &[Listed] {
+        &self.accounts
     }
 
     /// The account of this exact name, or the names that resemble it.
@@ -209,7 +243,7 @@ impl Key {
     }
 
     /// How a sentence names it.
-    fn named(&self) -> String {
+    pub(super) fn named(&self) -> String {
         match (&self.reader, self.serial) {
             (Reader::Mock(path), _) => format!("the virtual token {}", path.display()),
             (Reader::Pcsc(_), Some(serial)) => format!("the YubiKey {serial}"),
@@ -218,12 +252,12 @@ impl Key {
     }
 }
 
-fn ask(context: &Context, prompt: &str, echo: Echo) -> Result<SecretString, Error> {
+pub(super) fn ask(context: &Context, prompt: &str, echo: Echo) -> Result<SecretString, Error> {
     Ok(context.attendant.ask(Question { prompt: prompt.into(), echo, deadline: context.deadline })?)
 }
 
 /// Goes on only if the person types `word`, or said `--yes` before.
-fn confirm(context: &Context, question: &str, word: &str, yes: bool) -> Result<(), Error> {
+pub(super) fn confirm(context: &Context, question: &str, word: &str, yes: bool) -> Result<(), Error> {
     if yes {
         return Ok(());
     }
@@ -239,7 +273,7 @@ fn confirm(context: &Context, question: &str, word: &str, yes: bool) -> Result<(
 }
 
 /// A name as a terminal may show it: whoever wrote it to the key must not move the cursor.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

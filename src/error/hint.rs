@@ -73,6 +73,7 @@ pub(super) fn plan_hint(error: &PlanError) -> Option<String> {
              mfa_serial to its arn:aws:iam::ACCOUNT:mfa/NAME"
                 .into()
         }
+        PlanError::Auto { profile } => format!("run `onetap exec {profile} -- true` once, or `onetap mfa list {profile}`"),
         PlanError::NoMfa { profile } => {
             format!("put `mfa_serial = arn:aws:iam::ACCOUNT:mfa/NAME` into [profile {profile}]")
         }

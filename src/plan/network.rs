@@ -124,8 +124,18 @@ pub fn region(
     }
 }
 
-/// The configured address of STS, in the order of the AWS SDKs and Tools Reference ("Service-specific endpoints").
+/// The configured address of STS.
 fn endpoint(view: Option<&View<'_>>, wishes: &Wishes) -> Result<Option<Endpoint>, PlanError> {
+    service_endpoint("sts", view, wishes)
+}
+
+/// The configured address of a service, in the order of the AWS SDKs and Tools Reference ("Service-specific endpoints");
+/// `wishes` holds the service's own variable, else the one for all.
+pub fn service_endpoint(
+    service: &str,
+    view: Option<&View<'_>>,
+    wishes: &Wishes,
+) -> Result<Option<Endpoint>, PlanError> {
     if wishes.ignore_endpoints {
         return Ok(None);
     }
@@ -137,7 +147,7 @@ fn endpoint(view: Option<&View<'_>>, wishes: &Wishes) -> Result<Option<Endpoint>
         });
     }
     let Some(view) = view else { return Ok(None) };
-    match view.service_endpoint("sts") {
+    match view.service_endpoint(service) {
         Some((text, section)) => text.parse().map(Some).map_err(|reason| PlanError::BadService {
             section: section.into(),
             value: text.into(),

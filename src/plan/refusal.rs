@@ -5,6 +5,12 @@ use crate::profiles::Spot;
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
+    /// `mfa_serial = auto`, and the device was not found out yet.
+    #[error("the MFA device of profile {profile:?} is not found out yet")]
+    Auto {
+        /// The profile in which it stands.
+        profile: String,
+    },
     /// The address of STS in a `services` section.
     #[error("endpoint_url = {value} for sts in [services {section}]: {reason}")]
     BadService {
@@ -96,7 +102,7 @@ impl PlanError {
             Self::BadService { section, .. } => return Some(Spot::Service(section.clone(), "sts")),
             Self::BadValue { profile, key, .. } | Self::OtherKind { profile, key } => (profile, Some(*key)),
             Self::Cycle { profiles, key } => (profiles.iter().rev().nth(1)?, Some(*key)),
-            Self::Fido { profile, .. } => (profile, Some("mfa_serial")),
+            Self::Auto { profile } | Self::Fido { profile, .. } => (profile, Some("mfa_serial")),
             Self::NoMfa { profile } => (profile, None),
             Self::NoSource { profile } => (profile, Some("role_arn")),
             Self::BadVariable { .. } | Self::NoProfile { .. } => return None,

@@ -1,5 +1,6 @@
 //! What the command line and the environment say about a plan, and the words that profiles use.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -24,6 +25,8 @@ pub struct Wishes {
     pub sts_regional: Option<String>,
     /// `--code` or `ONETAP_CODE`.
     pub codes: Option<Vec<SourceName>>,
+    /// The devices that `mfa_serial = auto` stands for, as they were found out, by the profile in which it stands.
+    pub found: BTreeMap<String, String>,
     /// `--reader pcsc:SERIAL` or `--token`.
     pub token: Option<Serial>,
 }

@@ -48,7 +48,7 @@ pub async fn sign_in_token(
     url.query_pairs_mut().append_pair("Action", "getSigninToken").append_pair("Session", &given);
     let mut request = HttpRequest::new(SdkBody::empty());
     request.set_uri(url.as_str()).map_err(|error| StsError::Network(error.to_string()))?;
-    let answer = connector(network)?.call(request).await;
+    let answer = connector(network, network.endpoint.as_ref())?.call(request).await;
     let mut answer = answer.map_err(|error| StsError::Network(chain(&error)))?;
     let status = answer.status().as_u16();
     let body = ByteStream::new(answer.take_body()).collect().await;

@@ -78,8 +78,11 @@ fn offset(ahead: bool, by: Duration) -> String {
     format!("{} s {}", by.as_secs(), if ahead { "ahead of" } else { "behind" })
 }
 
+/// A call that failed.
+pub(crate) type Failed<E> = SdkError<E, HttpResponse>;
+
 /// Reads a failed call.
-pub(super) fn of<E>(error: SdkError<E, HttpResponse>, clock: SharedTimeSource) -> StsError
+pub(crate) fn of<E>(error: Failed<E>, clock: SharedTimeSource) -> StsError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
