@@ -121,6 +121,13 @@ fn read(file: &Path) -> Result<Vec<u8>, Error> {
     }
 }
 
+/// A path as one word of a command line, which a shell or its imitation in an SDK reads.
+fn quoted(path: &Path) -> Result<String, Error> {
+    let unfit = || Error::Usage(format!("{} cannot stand in a command line", path.display()));
+    let text = path.to_str().filter(|text| !text.contains(char::is_control)).ok_or_else(unfit)?;
+    Ok(format!("'{}'", text.replace('\'', r"'\''")))
+}
+
 struct Copy<'a> {
     config: Vec<u8>,
     credentials: Zeroizing<Vec<u8>>,
@@ -136,13 +143,18 @@ impl Copy<'_> {
             self.config = edit::unset(&self.config, &section(profile), &KEYS);
             self.credentials = Zeroizing::new(edit::unset(&self.credentials, profile, &KEYS));
         }
-        // SDKs that find a role take it themselves, and ask for a code themselves or not at all.
+        let line = hand_off_line(profile)?;
+        // SDKs that find a role take it themselves, and ask for a code themselves or not at all. The copy has none, and
+        // onetap reads the person's own files.
         if value("role_arn").is_some() {
             self.config = edit::unset(&self.config, &section(profile), &ROLE);
             self.credentials = Zeroizing::new(edit::unset(&self.credentials, profile, &ROLE));
-        }
-        if value("credential_process").and_then(calls_us).is_none_or(|known| known != profile) {
-            let line = hand_off_line(profile)?;
+            let files = self.profiles.files();
+            let (config, credentials) = (quoted(&files.config)?, quoted(&files.credentials)?);
+            let line =
+                format!("env AWS_CONFIG_FILE={config} AWS_SHARED_CREDENTIALS_FILE={credentials} {line}");
+            self.set(profile, &[("credential_process", &line)])?;
+        } else if value("credential_process").and_then(calls_us).is_none_or(|known| known != profile) {
             self.set(profile, &[("credential_process", &line)])?;
         }
         Ok(())
