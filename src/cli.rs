@@ -10,11 +10,15 @@ use crate::plan::SourceName;
 use crate::settings::VaultKind;
 use clap::{Args, Parser, Subcommand};
 
+mod enrolment;
 mod handoff;
 mod policy;
+mod token;
 
+pub use enrolment::{Enroll, Mfa, Unenroll};
 pub use handoff::{Export, Format, Login, Shell, Status};
 pub use policy::{Check, Policy, Whose};
+pub use token::{Password, Token, TokenAdd};
 
 /// One touch of a YubiKey becomes AWS credentials for everything on your machine.
 #[derive(Debug, Parser)]
@@ -225,57 +229,6 @@ pub enum Verb {
 }
 
 #[derive(Args, Debug)]
-pub struct Enroll {
-    /// The profile, whose access key is stored
-    pub profile: String,
-    /// One more YubiKey with the same account: the one in this reader, else the next that is plugged in
-    #[arg(long, value_name = "READER", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    pub backup: Vec<String>,
-    /// Put the seed into the vault too
-    #[arg(long)]
-    pub software: bool,
-    /// Put it into the vault only, without a YubiKey
-    #[arg(long, requires = "software", conflicts_with = "backup")]
-    pub no_key: bool,
-    /// Show the QR code on the terminal, for a phone
-    #[arg(long)]
-    pub show_qr: bool,
-    /// The device's name at IAM [default: the user's]
-    #[arg(long, value_name = "NAME")]
-    pub device: Option<String>,
-    /// The OATH account's name on the YubiKey [default: the device's ARN]
-    #[arg(long, value_name = "NAME")]
-    pub account: Option<String>,
-    /// Do not ask before an account or an unused device is replaced
-    #[arg(long)]
-    pub yes: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct Unenroll {
-    /// The profile
-    pub profile: String,
-    /// Another device of the same user
-    #[arg(long, value_name = "ARN")]
-    pub device: Option<String>,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Mfa {
-    /// Show a user's devices at IAM, and which of the plugged-in YubiKeys holds each
-    List {
-        /// The profile [default: $AWS_PROFILE]
-        profile: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Args, Debug)]
 pub struct Add {
     /// The profile
     pub profile: String,
@@ -396,87 +349,6 @@ pub enum Vaults {
         /// Where to: keychain or file
         #[arg(long, value_name = "VAULT")]
         to: VaultKind,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Token {
-    /// Show the accounts on a key
-    Accounts {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Put an account on a key: base32, or the otpauth:// URI of the QR code. Asked on the terminal
-    Add(TokenAdd),
-    /// Remove an account from a key, for good
-    Delete {
-        /// The account's exact name
-        name: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Show the keys that are plugged in
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Lock a key's accounts with a password, and have it remembered
-    #[command(subcommand)]
-    Password(Password),
-    /// Give an account another name
-    Rename {
-        /// The account's exact name
-        old: String,
-        /// Its new name
-        new: String,
-    },
-    /// Remove all accounts and the password from a key, for good
-    Reset {
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-#[derive(Args, Debug)]
-pub struct TokenAdd {
-    /// The account's name on the key [default: what the URI says]
-    #[arg(long, value_name = "NAME")]
-    pub account: Option<String>,
-    /// Read the seed or the URI from standard input
-    #[arg(long, conflicts_with = "qr")]
-    pub stdin: bool,
-    /// Read it from the QR code in a screenshot (PNG or JPEG)
-    #[arg(long, value_name = "FILE")]
-    pub qr: Option<PathBuf>,
-    /// Codes come without a touch
-    #[arg(long)]
-    pub no_touch: bool,
-    /// Replace an account of this name without asking
-    #[arg(long)]
-    pub yes: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Password {
-    /// Take the password off
-    Clear,
-    /// Forget what was remembered; the key stays locked
-    Forget,
-    /// Remember the password in the vault, as the key derived from it
-    Remember {
-        /// Read the password from standard input
-        #[arg(long)]
-        stdin: bool,
-    },
-    /// Set a password, or another one
-    Set {
-        /// Read the new password from standard input
-        #[arg(long)]
-        stdin: bool,
     },
 }
 

@@ -9,29 +9,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::attendant::{Attendant, Undisturbed};
-use crate::authenticator::{Authenticator, Given, OnInterrupt};
 use crate::card::Reader;
-use crate::code::CodeSource;
-use crate::code::process::Process;
-use crate::code::prompt::Prompt;
-use crate::code::software::Software;
-use crate::code::yubikey::YubiKey;
-use crate::desktop::Desktop;
 use crate::error::Error;
-use crate::foreign::WITHIN;
 use crate::places::Places;
-use crate::plan::{self, Mfa, Notify, Plan, PlanError, Source, SourceName, Wishes};
+use crate::plan::{self, Plan, PlanError, Wishes};
 use crate::profiles::Profiles;
 use crate::session::store::SessionStore;
-use crate::session::{Freshness, MinTtl};
 use crate::settings::{Settings, VaultKind};
-use crate::terminal::{self, Terminal};
+use crate::terminal::Terminal;
 use crate::vault::Vault;
 use crate::vault::file::{FileVault, PassphraseSource};
 use crate::vault::keychain::Keychain;
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_types::os_shim_internal::{Env, Fs};
-use secrecy::SecretString;
 
 use crate::cli::{self, Cli, Options, Seed, Vaults, Verb};
 
@@ -66,6 +56,7 @@ mod token;
 mod unenroll;
 mod user;
 mod vault;
+mod wiring;
 mod write;
 
 /// How long a person has, unless `--timeout` says otherwise.
@@ -223,119 +214,6 @@ impl Context {
 
     fn store(&self, vault: Arc<dyn Vault>) -> SessionStore {
         SessionStore::new(self.places.sessions(), vault)
-    }
-
-    fn authenticator(&self, plan: Plan, verb: &'static str, usual: Duration) -> Result<Authenticator, Error> {
-        if let Some(profile) = self.under_way(&plan) {
-            return Err(Error::Circular { profile });
-        }
-        let vault = self.vault()?;
-        // It hears Ctrl-C itself, so that those who wait for the same answer are refused too.
-        terminal::leave_interrupts_to_others();
-        Ok(Authenticator {
-            sources: self.sources(&plan, &vault),
-            environment: self.given(),
-            store: Arc::new(self.store(vault.clone())),
-            vault,
-            turns: self.places.turns(),
-            verb,
-            freshness: self.freshness(&plan, usual),
-            deadline: self.deadline,
-            limit: self.limit,
-            on_interrupt: OnInterrupt::GiveUp,
-            attendant: self.person(&plan),
-            clock: self.clock.clone(),
-            plan,
-        })
-    }
-
-    /// The profile on this plan's way for which a program is running, which has asked us: it would be run again.
-    fn under_way(&self, plan: &Plan) -> Option<String> {
-        let within = self.variable(WITHIN)?;
-        let source = match &plan.source {
-            Source::Process { profile, .. } => Some(profile),
-            Source::Environment | Source::Keys { .. } | Source::WebIdentity { .. } => None,
-        };
-        let mut ours = source.into_iter().chain([&plan.profile]);
-        ours.find(|name| within.lines().any(|running| running == *name)).cloned()
-    }
-
-    /// What the command line demands, else the profile; `usual` is what is wished for where nobody demands.
-    fn freshness(&self, plan: &Plan, usual: Duration) -> Freshness {
-        let least = self.options.min_ttl.map(Duration::from_secs).or(plan.min_ttl);
-        let oldest = self.options.mfa_max_age.map(Duration::from_secs).or(plan.mfa_max_age);
-        Freshness {
-            min_ttl: least.map_or(MinTtl::Wish(usual), MinTtl::Strict),
-            mfa_max_age: oldest,
-            renew: self.options.renew,
-        }
-    }
-
-    /// The credentials in the environment, for a profile with `credential_source = Environment`.
-    fn given(&self) -> Option<Given> {
-        let secret = |name| self.variable(name).map(SecretString::from);
-        let (id, key) = (self.variable("AWS_ACCESS_KEY_ID")?, secret("AWS_SECRET_ACCESS_KEY")?);
-        Some(Given::of(&id, &key, secret("AWS_SESSION_TOKEN"), None, self.clock.now()))
-    }
-
-    /// The person at the terminal, and at the desktop where there is one.
-    fn person(&self, plan: &Plan) -> Arc<dyn Attendant> {
-        let session = self.variable("WAYLAND_DISPLAY").or_else(|| self.variable("DISPLAY"));
-        match (plan.notify, session) {
-            (Notify::On, Some(_)) => Arc::new(Desktop::new(self.attendant.clone())),
-            _ => self.attendant.clone(),
-        }
-    }
-
-    fn sources(&self, plan: &Plan, vault: &Arc<dyn Vault>) -> Vec<Arc<dyn CodeSource>> {
-        let Some(mfa) = &plan.mfa else { return Vec::new() };
-        let source = |name: &SourceName| -> Option<Arc<dyn CodeSource>> {
-            Some(match name {
-                SourceName::Process => {
-                    let profile = plan.profile.clone();
-                    Arc::new(Process { command: mfa.process.clone()?, profile })
-                }
-                SourceName::Prompt => Arc::new(Prompt { device: mfa.serial.to_string() }),
-                SourceName::Software => Arc::new(Software::new(mfa.owner.clone(), vault.clone())),
-                SourceName::YubiKey => {
-                    let key = YubiKey::new(self.reader(mfa), mfa.account.clone());
-                    let device = mfa.serial.to_string();
-                    let key = key.of_profile(plan.profile.clone(), device, &self.places);
-                    Arc::new(key.remembering(vault.clone()))
-                }
-            })
-        };
-        mfa.codes.iter().filter_map(source).collect()
-    }
-
-    /// Where keys are looked for when no profile says it.
-    fn any_reader(&self) -> Reader {
-        match (&self.options.reader, self.options.token) {
-            (Some(Reader::Mock(path)), _) => Reader::Mock(path.clone()),
-            (_, Some(serial)) => Reader::Pcsc(Some(serial)),
-            (Some(reader), None) => reader.clone(),
-            (None, None) => Reader::Pcsc(None),
-        }
-    }
-
-    fn reader(&self, mfa: &Mfa) -> Reader {
-        match &self.options.reader {
-            Some(Reader::Mock(path)) => Reader::Mock(path.clone()),
-            Some(Reader::Pcsc(_)) | None => Reader::Pcsc(mfa.token),
-        }
-    }
-
-    /// A virtual token's seed stands in plain text: its codes go to AWS itself only if that was said aloud.
-    fn refuse_mock_on_aws(&self, plan: &Plan) -> Result<(), Error> {
-        let mock = matches!(self.options.reader, Some(Reader::Mock(_)));
-        let used = plan.mfa.as_ref().is_some_and(|mfa| mfa.codes.contains(&SourceName::YubiKey));
-        let endpoint = plan.network.endpoint.as_ref();
-        let local = endpoint.is_some_and(plan::Endpoint::is_loopback);
-        if mock && used && !local && !self.options.allow_mock_on_aws {
-            let endpoint = endpoint.map_or("AWS".into(), |endpoint| endpoint.as_str().to_owned());
-            return Err(Error::MockOnAws { endpoint });
-        }
-        Ok(())
     }
 }
 
