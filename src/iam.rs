@@ -22,8 +22,10 @@ use crate::plan::{Endpoint, MfaSerial, Network};
 use crate::sts::{self, Signer};
 
 mod fault;
+mod policies;
 
 pub use fault::IamError;
+pub use policies::{Document, Policies};
 
 /// How long a whole call may take.
 const CALL: Duration = Duration::from_secs(20);

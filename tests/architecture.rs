@@ -46,7 +46,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("linux_keyutils", &["vault/kernel.rs"]),
     ("pbkdf2", &["card/mock/", "oath/password.rs"]),
     ("pcsc", &["card/pcsc/"]),
-    ("percent_encoding", &["otpauth/"]),
+    ("percent_encoding", &["iam/", "otpauth/"]),
     ("png", &["qr.rs"]),
     ("qrcodegen", &["commands/"]),
     ("region", &["shield.rs"]),

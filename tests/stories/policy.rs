@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use onetap_support::aws::iam::{Context, Key, Policy, Verdict, evaluate};
-use onetap_support::aws::{ACCOUNT, Aws, INSTANCE, User, World, policy};
+use onetap_support::aws::{ACCOUNT, Aws, Group, INSTANCE, User, World, policy};
 use onetap_support::home::{Home, Said, python_tool, said};
 use serde_json::Value;
 
@@ -324,13 +324,42 @@ fn what_cannot_be_printed_is_one_line_and_no_document() {
         ("boundary", &["--account", ACCOUNT, "--user", "do ug"], 2, "\"do ug\" is no IAM user's name"),
         ("guard", &[&doug[..], &["--actions", "*"]].concat(), 2, "\"*\" is no action"),
         ("guard", &[&doug[..], &["--actions", "ec2:Stop,"]].concat(), 2, "\"\" is no action"),
-        ("check", &[], 2, "policies are read from files"),
+        ("check", &[], 2, "no profile is named"),
+        ("check", &["doug", "--user", "doug"], 2, "go with --file"),
         ("check", &["--file", "/absent.json"], 2, "/absent.json cannot be read"),
     ] {
         let said = home.run(&[&["policy", words], more].concat());
         assert_eq!((said.status, said.stdout.as_str()), (status, ""), "{words} {more:?} {}", said.stderr);
         assert!(said.stderr.contains(told) && said.stderr.lines().count() == 1, "{}", said.stderr);
     }
+}
+
+#[test]
+fn check_asks_iam_about_the_profile_s_user_and_his_groups_with_mfa_where_iam_wants_it() {
+    let bool_guard = document("guard", &["--actions", "ec2:StopInstances"]).to_string();
+    let bool_guard: Value = serde_json::from_str(&bool_guard.replace("BoolIfExists", "Bool")).unwrap();
+    let doug = User::doug().policy(policy::everything());
+    let group = Group::of("operators", &["doug"]).policy(bool_guard);
+    let aws = Aws::start(World { groups: vec![group], ..World::of(doug.clone()) });
+    let home = Home::of_doug(BINARY, &aws, &doug, "");
+    let line = ["policy", "check", "doug", "--actions", "ec2:StopInstances", "--json"];
+    let told = |status: i32| {
+        let said = home.run(&line);
+        assert_eq!(said.status, status, "{}", said.stderr);
+        serde_json::from_str::<Value>(&said.stdout).unwrap()
+    };
+    let report = told(3);
+    let traps: Vec<_> = report["traps"].as_array().unwrap().iter().map(|trap| trap["trap"].clone()).collect();
+    assert!(traps.contains(&"deny-without-if-exists".into()) && traps.contains(&"device-without-mfa".into()));
+    assert!(report["traps"][0]["at"].to_string().contains("(group operators)"), "{report}");
+    assert_eq!(report["actions"][0]["without_mfa"], "yes", "the long-term key passes");
+    assert_eq!(home.touches(), 0, "IAM answered the key");
+
+    aws.set_boundary("doug", Some(document("boundary", &[])));
+    let report = told(3);
+    assert_eq!(report["actions"][0]["without_mfa"], "no", "{report}");
+    assert_eq!(report["actions"][0]["with_mfa"], "yes", "{report}");
+    assert_eq!(home.touches(), 1, "the boundary wants MFA for asking IAM, too");
 }
 
 #[test]

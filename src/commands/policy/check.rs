@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use crate::cli::Check;
 use crate::error::Error;
+use crate::iam::{Document, Iam};
 use crate::policy::Holder;
 use crate::policy::reading::{ANY, Answer, Policy, Request, passes};
 use crate::policy::trap::{Trap, traps};
 
+use super::super::user::User;
 use super::super::{Context, print};
 use super::{holder, read_actions};
 
@@ -43,25 +45,8 @@ struct Told {
 
 pub(super) fn run(context: &Context, check: &Check) -> Result<(), Error> {
     let actions = read_actions(&check.actions)?;
-    if check.file.is_empty() {
-        return Err(Error::Usage(
-            "policies are read from files: `onetap policy check --file POLICY.json`, as \
-             `aws iam get-user-policy` and `aws iam get-policy-version` print them"
-                .into(),
-        ));
-    }
-    let whose = &check.whose;
-    let named = whose.user.is_some() || whose.profile.is_some();
-    let holder = if named { Some(holder(context, whose)?) } else { None };
-    let user = holder.as_ref().filter(|holder| !holder.is_whoever()).map(Holder::name);
-    let read = |path: &Path| read(path, user);
-    let identity = check.file.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    let boundary = check.boundary.as_deref().map(read).transpose()?;
-
-    let (own, device) = match holder.as_ref().filter(|holder| !holder.is_whoever()) {
-        Some(holder) => (holder.user_arn(), holder.arn("mfa", holder.name())),
-        None => (ANY.into(), ANY.into()),
-    };
+    let Subject { identity, boundary, own, device } =
+        if check.file.is_empty() { asked(context, check)? } else { given(context, check)? };
     let found = traps(&identity, boundary.as_ref(), &own, &device);
     let verdict = |action: String| {
         let passes = |request| passes(&identity, boundary.as_ref(), &action, ANY, request);
@@ -88,6 +73,51 @@ pub(super) fn run(context: &Context, check: &Check) -> Result<(), Error> {
     };
     print(format!("{}\n", text.trim_end()).as_bytes())?;
     if holes == 0 { Ok(()) } else { Err(Error::Traps(holes)) }
+}
+
+/// Whose policies are looked at, and which they are.
+struct Subject {
+    identity: Vec<Policy>,
+    boundary: Option<Policy>,
+    own: String,
+    device: String,
+}
+
+/// What IAM says of the profile's user; with MFA where IAM wants it.
+fn asked(context: &Context, check: &Check) -> Result<Subject, Error> {
+    if check.boundary.is_some() || check.whose.user.is_some() || check.whose.account.is_some() {
+        let rule = "--boundary, --user and --account go with --file; without it IAM is asked about the profile's user";
+        return Err(Error::Usage(rule.into()));
+    }
+    let mut user = User::of(context, &context.named(check.whose.profile.clone())?, "policy check")?;
+    let name = user.name.clone();
+    let policies = user.call(async |iam: &Iam| iam.policies(&name).await)?;
+    let read = |document: &Document| {
+        Policy::read(&document.name, &document.json, Some(&name))
+            .map_err(|error| Error::Usage(error.to_string()))
+    };
+    Ok(Subject {
+        identity: policies.identity.iter().map(read).collect::<Result<_, _>>()?,
+        boundary: policies.boundary.as_ref().map(read).transpose()?,
+        device: format!("{}mfa/{name}", user.root()),
+        own: user.identity.arn.clone(),
+    })
+}
+
+/// The documents in files.
+fn given(context: &Context, check: &Check) -> Result<Subject, Error> {
+    let whose = &check.whose;
+    let named = whose.user.is_some() || whose.profile.is_some();
+    let holder = if named { Some(holder(context, whose)?) } else { None };
+    let user = holder.as_ref().filter(|holder| !holder.is_whoever()).map(Holder::name);
+    let read = |path: &Path| read(path, user);
+    let identity = check.file.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let boundary = check.boundary.as_deref().map(read).transpose()?;
+    let (own, device) = match holder.as_ref().filter(|holder| !holder.is_whoever()) {
+        Some(holder) => (holder.user_arn(), holder.arn("mfa", holder.name())),
+        None => (ANY.into(), ANY.into()),
+    };
+    Ok(Subject { identity, boundary, own, device })
 }
 
 fn told(trap: &Trap) -> Told {
