@@ -36,7 +36,7 @@ pub enum NotOurs {
     NotText,
 }
 
-/// Writes our section `name` with these keys (of [`KEYS`]) and `remark` behind the mark, and returns the new file. Where
+/// Writes our section `name` with these keys (of `KEYS`) and `remark` behind the mark, and returns the new file. Where
 /// it is there, its own lines are replaced in place; else it is added at the end of the file.
 pub fn write(content: &[u8], name: &str, remark: &str, keys: &[(&str, &str)]) -> Result<Vec<u8>, NotOurs> {
     if !is_identifier(name.as_bytes()) {
