@@ -106,6 +106,12 @@ fn living(kept: &Kept, key: Option<SessionKey>, now: SystemTime) -> Option<&Sess
     kept.sessions.get(&key?).filter(|session| session.left(now) > Duration::ZERO)
 }
 
+/// The key of a user's session, where the profile itself can no longer be read.
+fn of_user(kept: &Kept, profile: &str) -> Option<SessionKey> {
+    let id = kept.access_keys.get(profile)?;
+    kept.sessions.keys().find(|key| key.as_str().starts_with("mfa\n") && key.is_from(id)).cloned()
+}
+
 /// One short line, or nothing at all: a prompt has no place for an error, and no time for a keychain.
 fn prompt(context: &Context, profile: Option<String>) -> Result<(), Error> {
     let variable = |name| context.variable(name);
@@ -114,8 +120,8 @@ fn prompt(context: &Context, profile: Option<String>) -> Result<(), Error> {
     // Which vault it is does not matter: it is not asked.
     let Some(kept) = crate::session::store::at_hand(&context.places.sessions()) else { return Ok(()) };
     let now = context.clock.now();
-    let Ok(profiles) = context.profiles() else { return Ok(()) };
-    let key = key_of(context, &profiles, &kept, &profile);
+    let planned = context.profiles().ok().and_then(|profiles| key_of(context, &profiles, &kept, &profile));
+    let key = planned.or_else(|| of_user(&kept, &profile));
     let Some(session) = living(&kept, key, now) else { return Ok(()) };
     let minutes = session.left(now).as_secs() / 60;
     // A name from a file must not move the cursor.

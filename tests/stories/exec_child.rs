@@ -405,7 +405,12 @@ fn at_a_terminal_ctrl_c_ctrl_z_and_a_new_size_are_the_childs() {
     terminal.resize(31, 97).unwrap();
     terminal.send("stty size\r").unwrap();
     terminal.wait_for("31 97", LIMIT).unwrap();
-    terminal.send("\x03echo still\"\"here\r").unwrap();
+    terminal.wait_for("inner> ", LIMIT).unwrap();
+    // What is typed right behind a Ctrl-C may go with it.
+    terminal.send("\x03").unwrap();
+    terminal.wait_for("^C", LIMIT).unwrap();
+    terminal.wait_for("inner> ", LIMIT).unwrap();
+    terminal.send("echo still\"\"here\r").unwrap();
     terminal.wait_for("stillhere", LIMIT).unwrap();
     terminal.send("suspend\r").unwrap();
     terminal.wait_for("Stopped", LIMIT).unwrap();

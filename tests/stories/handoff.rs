@@ -314,10 +314,10 @@ fn status_tells_scripts_how_long_a_session_lives_and_clear_how_long_aws_keeps_it
     let session = &status["profiles"][0]["session"];
     assert_eq!(session["access_key_id"], process["AccessKeyId"]);
     assert_eq!(session["expires"], process["Expiration"]);
-    assert_eq!(session["mfa"], true);
+    assert_eq!((&session["mfa"], &session["role"]), (&json!(true), &json!(false)));
     let left = session["seconds_left"].as_u64().unwrap();
     assert!((43_000..=43_200).contains(&left), "{left}");
-    assert_eq!(session.as_object().unwrap().len(), 4);
+    assert_eq!(session.as_object().unwrap().len(), 5);
     let table = bench.good(&["status"]);
     assert!(
         table.contains("11 h 59 min left, with MFA") || table.contains("12 h 00 min left, with MFA"),
