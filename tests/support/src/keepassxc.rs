@@ -27,7 +27,8 @@ pub struct KeePassXc {
 }
 
 impl KeePassXc {
-    /// Makes a database whose entries the Secret Service may hand out, and opens it. An error names what lacks.
+    /// Makes a database whose entries the Secret Service may hand out, and opens it. An error names what lacks; it is
+    /// `ConnectionAborted` where KeePassXC died.
     pub fn start() -> io::Result<Self> {
         let service = SecretService::bus_only()?;
         let home = service.home().to_path_buf();
@@ -46,9 +47,13 @@ impl KeePassXc {
             .stdin(Stdio::piped())
             .spawn()?;
         child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(once.as_bytes()))?;
-        let this = Self { service, child };
+        let mut this = Self { service, child };
         let deadline = Instant::now() + PATIENCE;
-        while this.service.default_collection().is_none_or(|path| path == "/") {
+        // The collection is there, locked, before the password has been read.
+        while this.service.default_collection().is_none_or(|path| path == "/") || this.service.is_locked() {
+            if let Some(status) = this.child.try_wait()? {
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, format!("KeePassXC: {status}")));
+            }
             if Instant::now() >= deadline {
                 return Err(io::Error::other("KeePassXC did not come up"));
             }
@@ -90,7 +95,14 @@ impl Drop for KeePassXc {
 
 fn program(service: &SecretService, name: &str) -> Command {
     let mut command = Command::new(name);
-    command.env_clear().envs(service.env()).env("QT_QPA_PLATFORM", "offscreen").env("LANG", "C.UTF-8");
+    // In its temporary folder stands the lock by which it finds another instance, this user's whichever it is.
+    let temporary = service.home();
+    command
+        .env_clear()
+        .envs(service.env())
+        .env("QT_QPA_PLATFORM", "offscreen")
+        .env("LANG", "C.UTF-8")
+        .env("TMPDIR", temporary);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
