@@ -33,11 +33,13 @@ use token::TokenError;
 /// Why a command failed. `Display` is the fact; [`Error::hint`] is the next action.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A program that gives a profile's credentials asks onetap for the same profile.
-    #[error("the profile {profile:?} is being asked for already, by a program that runs on its behalf")]
+    /// A program that gives a profile's credentials, or a device's code, asks onetap for the same.
+    #[error("the {what} is being asked for already, by a program that runs on its behalf")]
     Circular {
-        /// The profile.
-        profile: String,
+        /// The profile or the device.
+        what: String,
+        /// The profile's key with the program's command line.
+        key: &'static str,
     },
     /// No source gave a code.
     #[error(transparent)]
@@ -266,6 +268,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Code(error) => return hint::code_hint(error),
+            Self::Circular { key: "mfa_process", .. } => {
+                "remove mfa_process: onetap asks the device itself".into()
+            }
             Self::Circular { .. } => {
                 "name the profile that it takes its credentials from in source_profile".into()
             }

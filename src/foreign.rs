@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use secrecy::zeroize::Zeroizing;
 
-/// Names the profiles for which a program of the person's is running, one a line: such a program may not ask onetap
-/// for one of them again.
+/// Names the profiles for which a program of the person's is running, and the MFA devices whose code is wanted from
+/// one, a line each: such a program may not ask onetap for one of them again.
 pub const WITHIN: &str = "ONETAP_WITHIN";
 
 /// How much a program may print: any credentials with room to spare.
@@ -54,19 +54,23 @@ pub enum ForeignError {
     },
 }
 
-/// Runs `line` and returns what it printed. Its standard input is empty, its standard error the person's. Blocks
+/// Runs `line` and returns what it printed; `asked` are the profile and the device that it may not ask for in its turn.
+/// Its standard input is empty, its standard error the person's. Blocks
 /// until `deadline` at the longest; a program that is still running then is killed.
 pub fn output(
     line: &str,
     key: &'static str,
     profile: &str,
+    asked: &[&str],
     deadline: Instant,
 ) -> Result<Zeroizing<Vec<u8>>, ForeignError> {
     let failed = |reason: String| ForeignError::Failed { key, profile: profile.into(), reason };
     let limit = deadline.saturating_duration_since(Instant::now());
     let mut within = std::env::var(WITHIN).unwrap_or_default();
-    within.push_str(profile);
-    within.push('\n');
+    for name in asked {
+        within.push_str(name);
+        within.push('\n');
+    }
     let mut child = shell(line)
         .env(WITHIN, within)
         .stdin(Stdio::null())
@@ -123,7 +127,7 @@ mod tests {
 
     fn run(line: &str, seconds: u64) -> Result<String, String> {
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        output(line, "mfa_process", "doug", deadline)
+        output(line, "mfa_process", "doug", &["doug"], deadline)
             .map(|text| String::from_utf8_lossy(&text).into_owned())
             .map_err(|error| error.to_string())
     }

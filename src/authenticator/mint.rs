@@ -166,7 +166,7 @@ impl Authenticator {
             }
             Source::Process { profile, command } => {
                 let (line, owner, deadline) = (command.clone(), profile.clone(), self.deadline);
-                let run = move || foreign::output(&line, "credential_process", &owner, deadline);
+                let run = move || foreign::output(&line, "credential_process", &owner, &[&owner], deadline);
                 let printed = finished(tokio::task::spawn_blocking(run).await)??;
                 Ok(Given::printed(&printed, profile, self.now())?)
             }

@@ -13,6 +13,8 @@ pub struct Process {
     pub command: String,
     /// The profile that names it.
     pub profile: String,
+    /// The MFA device's ARN or serial number: whoever wants its code meanwhile would wait for this one.
+    pub device: String,
 }
 
 impl CodeSource for Process {
@@ -22,7 +24,8 @@ impl CodeSource for Process {
 
     fn code(&self, _: TimeStep, deadline: Instant, _: &dyn Attendant) -> Result<Code, CodeError> {
         const KEY: &str = "mfa_process";
-        let printed = foreign::output(&self.command, KEY, &self.profile, deadline)?;
+        let printed =
+            foreign::output(&self.command, KEY, &self.profile, &[&self.profile, &self.device], deadline)?;
         std::str::from_utf8(&printed).ok().and_then(Code::parse).ok_or_else(|| {
             let profile = self.profile.clone();
             ForeignError::Unreadable { key: KEY, profile, what: "code of six digits" }.into()

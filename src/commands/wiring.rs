@@ -29,8 +29,8 @@ impl Context {
         verb: &'static str,
         usual: Duration,
     ) -> Result<Authenticator, Error> {
-        if let Some(profile) = self.under_way(&plan) {
-            return Err(Error::Circular { profile });
+        if let Some(circle) = self.under_way(&plan) {
+            return Err(circle);
         }
         let vault = self.vault()?;
         // It hears Ctrl-C itself, so that those who wait for the same answer are refused too.
@@ -52,15 +52,20 @@ impl Context {
         })
     }
 
-    /// The profile on this plan's way for which a program is running, which has asked us: it would be run again.
-    pub(super) fn under_way(&self, plan: &Plan) -> Option<String> {
+    /// What is wrong where a program that runs on behalf of this plan's profile or device has asked us: it would be run
+    /// again, or waited for by itself.
+    pub(super) fn under_way(&self, plan: &Plan) -> Option<Error> {
         let within = self.variable(WITHIN)?;
         let source = match &plan.source {
             Source::Process { profile, .. } => Some(profile),
             Source::Environment | Source::Keys { .. } | Source::WebIdentity { .. } => None,
         };
-        let mut ours = source.into_iter().chain([&plan.profile]);
-        ours.find(|name| within.lines().any(|running| running == *name)).cloned()
+        let running = |name: &str| within.lines().any(|running| running == name);
+        if let Some(profile) = source.into_iter().chain([&plan.profile]).find(|name| running(name)) {
+            return Some(Error::Circular { what: format!("profile {profile:?}"), key: "credential_process" });
+        }
+        let device = plan.mfa.as_ref()?.serial.to_string();
+        running(&device).then(|| Error::Circular { what: format!("MFA device {device}"), key: "mfa_process" })
     }
 
     /// What the command line demands, else the profile; `usual` is what is wished for where nobody demands.
@@ -95,8 +100,8 @@ impl Context {
         let source = |name: &SourceName| -> Option<Arc<dyn CodeSource>> {
             Some(match name {
                 SourceName::Process => {
-                    let profile = plan.profile.clone();
-                    Arc::new(Process { command: mfa.process.clone()?, profile })
+                    let (profile, device) = (plan.profile.clone(), mfa.serial.to_string());
+                    Arc::new(Process { command: mfa.process.clone()?, profile, device })
                 }
                 SourceName::Prompt => Arc::new(Prompt { device: mfa.serial.to_string() }),
                 SourceName::Software => Arc::new(Software::new(mfa.owner.clone(), vault.clone())),

@@ -232,6 +232,20 @@ fn a_program_that_calls_onetap_for_what_it_is_run_for_is_refused_at_once() {
 }
 
 #[test]
+fn a_program_for_codes_that_asks_onetap_for_the_same_device_is_refused_at_once() {
+    let more = format!("mfa_process = {BINARY} code doug");
+    let bench = bench([trusts_doug_with_mfa("reader")], &of_doug("reader", &more), "");
+    let began = std::time::Instant::now();
+    let refused = bench.ask("reader");
+    one_line(&refused, 5, &["mfa_process of profile \"reader\" failed"]);
+    let why = "the MFA device arn:aws:iam::123456789012:mfa/doug is being asked for already, by a program that runs on its behalf; \
+               remove mfa_process: onetap asks the device itself";
+    assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    assert!(began.elapsed() < Duration::from_secs(30), "waited for itself");
+    assert_eq!((bench.home.touches(), bench.calls()), (0, vec![]));
+}
+
+#[test]
 fn a_web_identity_s_token_assumes_a_role_without_key_or_touch() {
     let doug = User::doug();
     let token = WebIdentity::of("token.actions.githubusercontent.com", "repo:doug/x");
