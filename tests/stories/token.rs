@@ -446,6 +446,48 @@ fn an_account_and_a_password_of_yubicos_client_are_used_by_ours_and_a_reset_leav
     assert!(text.starts_with("serial 11111111\nsalt ") && !text.contains("otpauth"), "{text}");
 }
 
+#[test]
+fn accounts_that_came_by_a_pskc_file_are_computed_alike_and_found_by_ours() {
+    let bench = Bench::new("serial 11111111\n");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.pskc");
+    let file = file.to_str().unwrap();
+    // Makes an account with a random seed on the key and in a file, and has only the file left.
+    let seed_of = |words: &[&str]| {
+        bench.ykman(&[&["oath", "accounts", "add", "-f", "-g", "-O", file], words].concat());
+        let text = fs::read_to_string(file).unwrap();
+        let plain = text.split_once("PlainValue>").unwrap().1.split('<').next().unwrap();
+        bench.ykman(&["oath", "accounts", "delete", "-f", words.last().unwrap()]);
+        assert_eq!(bench.ykman(&["oath", "accounts", "list"]), "");
+        assert_eq!(
+            bench.ykman(&["oath", "accounts", "import", "-f", file]).lines().last(),
+            Some("1 OATH account(s) added.")
+        );
+        data_encoding::BASE32.encode(&data_encoding::BASE64.decode(plain.trim().as_bytes()).unwrap())
+    };
+
+    let seed = seed_of(&[ARN]);
+    // A name with a colon comes back with its first word as an issuer.
+    assert_eq!(bench.ykman(&["oath", "accounts", "list"]), format!("arn:{ARN}\n"));
+    same_totp(&bench, ARN, &["--totp", "--base32"], &seed);
+    let expected = oathtool(&["--totp", "--base32", "--now", "1970-01-01 00:00:30 UTC", &seed]);
+    assert_eq!(bench.client("pcsc", &format!("arn:{ARN}")).outcome(), format!("code {expected}\n"));
+    bench.ykman(&["oath", "accounts", "delete", "-f", ARN]);
+
+    let seed = seed_of(&["-d", "8", "-a", "SHA256", "-P", "60", "eight"]);
+    same_totp(
+        &bench,
+        "eight",
+        &["--totp=SHA256", "--base32", "--digits", "8", "--time-step-size", "60s"],
+        &seed,
+    );
+    bench.ykman(&["oath", "accounts", "delete", "-f", "eight"]);
+
+    let seed = seed_of(&["-o", "HOTP", "-c", "5", "counted"]);
+    let counted = bench.ykman(&["oath", "accounts", "code", "-s", "counted"]);
+    assert_eq!(counted.trim(), oathtool(&["--hotp", "--base32", "--counter", "5", &seed]));
+}
+
 /// Yubico's client and oathtool give one code within one time step.
 fn same_totp(bench: &Bench, account: &str, oathtool_args: &[&str], seed: &str) {
     for _ in 0..3 {
