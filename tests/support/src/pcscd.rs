@@ -5,6 +5,7 @@
 //! packages `pcscd` and `vsmartcard-vpcd`: where one of them lacks, starting fails and says which.
 
 use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
@@ -185,13 +186,15 @@ fn lacks(part: &'static str) -> impl FnOnce(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("this test needs {part}: {error}"))
 }
 
-/// A port that is free now, and the next one too: Debian's driver listens on two.
+/// A port that is free now, and the next one too: Debian's driver listens on two. Below those that systems give to
+/// outgoing connections, since thousands of such have a port each for a minute after their end.
 fn free_ports() -> io::Result<u16> {
-    for _ in 0..100 {
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        // The ports that the system gives away are even for some and any for others; two in a row are looked for.
-        if let Some(next) = port.checked_add(1)
-            && TcpListener::bind(("127.0.0.1", next)).is_ok()
+    for _ in 0..1000 {
+        // Others look at the same time, in this process and in other ones.
+        let any = RandomState::new().build_hasher().finish();
+        let port = 20_000 + u16::try_from(any % 6_000).unwrap_or_default() * 2;
+        if let Ok(_first) = TcpListener::bind(("127.0.0.1", port))
+            && TcpListener::bind(("127.0.0.1", port + 1)).is_ok()
         {
             return Ok(port);
         }
