@@ -9,7 +9,7 @@ use aws_sdk_iam::Client;
 use aws_sdk_iam::config::retry::RetryConfig;
 use aws_sdk_iam::config::timeout::TimeoutConfig;
 use aws_sdk_iam::config::{BehaviorVersion, Region};
-use aws_sdk_iam::primitives::DateTimeFormat;
+use aws_sdk_iam::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_iam::types::StatusType;
 use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
@@ -127,7 +127,7 @@ impl Iam {
         let answer = sent.map_err(|error| self.fault("ListMFADevices", error))?;
         let device = |device: aws_sdk_iam::types::MfaDevice| Device {
             serial: device.serial_number,
-            since: device.enable_date.fmt(DateTimeFormat::DateTime).ok(),
+            since: DateTime::from_secs(device.enable_date.secs()).fmt(DateTimeFormat::DateTime).ok(),
         };
         Ok(answer.mfa_devices.into_iter().map(device).collect())
     }
