@@ -4,6 +4,8 @@
 
 #[path = "stories/bad_input.rs"]
 mod bad_input;
+#[path = "stories/both_servers.rs"]
+mod both_servers;
 #[path = "stories/cached_path.rs"]
 mod cached_path;
 #[path = "stories/callers.rs"]
