@@ -44,6 +44,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("keyring", &["vault/keychain/"]),
     ("keyring_core", &["vault/keychain/"]),
     ("linux_keyutils", &["vault/kernel.rs"]),
+    ("netlink_packet_core", &["commands/exec/peer/"]),
+    ("netlink_packet_sock_diag", &["commands/exec/peer/"]),
     ("pbkdf2", &["card/mock/", "oath/password.rs"]),
     ("pcsc", &["card/pcsc/"]),
     ("percent_encoding", &["iam/", "otpauth/"]),

@@ -76,8 +76,7 @@ impl Endpoint {
             };
             let (door, renewal) = (door.clone(), renewal.clone());
             tokio::spawn(async move {
-                let known = tokio::task::spawn_blocking(move || peer::is_ours(peer, address)).await;
-                let stranger = !known.unwrap_or_default();
+                let stranger = !peer::is_ours(peer, address).await;
                 let answer = service_fn(|request| {
                     let (door, renewal) = (door.clone(), renewal.clone());
                     async move { Ok::<_, Infallible>(door.answer(&request, stranger, &renewal).await) }

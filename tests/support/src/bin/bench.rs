@@ -1,9 +1,9 @@
-//! What onetap costs, in one run: the cached call beside an empty Rust `main`, the cold call over TLS, and a code beside
-//! Yubico's client.
+//! What onetap costs, in one run: the cached call beside an empty Rust `main`, the cold call over TLS, a code beside
+//! Yubico's client, and the address of `exec --refresh` beside a small server.
 //!
 //! `bench ONETAP FLOOR [--check]`: two binaries of one profile; `tests/bench` builds them and calls this. `bench ONETAP
-//! --codes [--check]` measures the codes only. With `--check` a broken budget of instructions, APDUs or requests is an error. Wall time and memory belong to the
-//! machine: they are printed and never fail.
+//! --codes [--check]` measures the codes only, `--address` the address. With `--check` a broken budget of instructions,
+//! APDUs or requests is an error. Wall time and memory belong to the machine: they are printed and never fail.
 
 use std::error::Error;
 use std::fs;
@@ -13,8 +13,11 @@ use std::process::ExitCode;
 
 #[path = "bench/codes.rs"]
 mod codes;
+#[path = "bench/endpoint.rs"]
+mod endpoint;
 
 use codes::Codes;
+use endpoint::Endpoint;
 use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use onetap_support::aws::{Aws, Options, User, World};
 use onetap_support::home::{Home, uri};
@@ -40,9 +43,15 @@ fn main() -> ExitCode {
         arguments.iter().partition(|argument| !argument.starts_with("--"));
     let flag = |wanted: &str| flags.iter().any(|flag| *flag == wanted);
     let outcome = match paths.as_slice() {
+        [kind] if flag("--ask") => endpoint::ask(kind).map(|()| false),
+        [onetap] if flag("--address") => print_endpoint(onetap),
         [onetap] if flag("--codes") => print(onetap, None),
         [onetap, floor] => print(onetap, Some(floor)),
-        _ => return failed("usage: bench ONETAP FLOOR [--check], or bench ONETAP --codes [--check]"),
+        _ => {
+            return failed(
+                "usage: bench ONETAP FLOOR [--check], or bench ONETAP --codes|--address [--check]",
+            );
+        }
     };
     match outcome {
         Ok(true) if flag("--check") => ExitCode::FAILURE,
@@ -59,9 +68,18 @@ fn print(onetap: &str, floor: Option<&String>) -> Outcome<bool> {
         table.print(&mut io::stdout())?;
         broken = table.broken().next().is_some();
     }
+    if floor.is_some() {
+        broken |= print_endpoint(onetap)?;
+    }
     let codes = Codes::measure(&fs::canonicalize(onetap)?)?;
     codes.print(&mut io::stdout())?;
     Ok(broken || codes.broken())
+}
+
+fn print_endpoint(onetap: &str) -> Outcome<bool> {
+    let endpoint = Endpoint::measure(&fs::canonicalize(onetap)?)?;
+    endpoint.print(&mut io::stdout())?;
+    Ok(endpoint.broken())
 }
 
 fn failed(why: &str) -> ExitCode {
