@@ -68,6 +68,8 @@ mod stand_in;
 mod terminal;
 #[path = "stories/time.rs"]
 mod time;
+#[path = "stories/tmux.rs"]
+mod tmux;
 #[path = "stories/token.rs"]
 mod token;
 #[path = "stories/token_verbs.rs"]
