@@ -167,3 +167,35 @@ fn every_caller_of_the_address_fails_with_our_line_while_there_is_no_session() {
         assert_eq!(told, name != "JavaScript", "{name}: {}", answer.stderr);
     }
 }
+
+/// The default chains of the Rust and the JavaScript SDK drop what the address said; onetap says it beside them.
+#[test]
+fn a_renewal_that_fails_is_told_by_onetap_once_and_by_those_callers_who_tell_reasons() {
+    let mut bench = bench();
+    bench.aws.shorten_sessions(Duration::from_secs(1));
+    bench.home.set("RUST_BACKTRACE", "0");
+    let line = "no access key is stored for the profile \"doug\"; run `onetap add doug`";
+    let callers = callers(&bench.aws);
+    let mut script = "find . -name vault.age -delete; sleep 1.2\n".to_owned();
+    for (name, command) in &callers {
+        let quoted =
+            command.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>();
+        script += &format!("if {} > '{name}' 2>&1; then echo {name} was served; fi\n", quoted.join(" "));
+    }
+    let answer = bench.home.run(&["exec", "doug", "--refresh", "--", "sh", "-c", &script]);
+    assert_eq!((answer.status, answer.stdout.as_str()), (0, ""), "{}", answer.stderr);
+    assert_eq!(answer.stderr.matches(line).count(), 1, "{}", answer.stderr);
+    assert!(answer.stderr.lines().any(|said| said == format!("onetap: Warning: {line}")), "{}", answer.stderr);
+    for (name, _) in callers {
+        let shown = bench.home.read(name);
+        let told = shown.replace("\\\"", "\"").contains(&format!("onetap: {line}"));
+        assert_eq!(told, !["JavaScript", "Rust"].contains(&name), "{name}: {shown}");
+        if name == "Rust" {
+            assert!(
+                shown.contains("Non-success status from HTTP credential provider: StatusCode(503)"),
+                "{shown}"
+            );
+        }
+    }
+    assert_eq!((bench.home.touches(), bench.aws.count("GetSessionToken")), (1, 1));
+}
