@@ -72,7 +72,7 @@ need_python_programs() {
         --requirement tests/requirements.txt
 }
 
-# The JavaScript SDK, in target/node. A machine that has npm from elsewhere than Debian keeps it.
+# The JavaScript SDK and Nushell (on x86-64), in target/node. A machine that has npm from elsewhere than Debian keeps it.
 need_node_programs() {
     local stamp node=${PWD}/target/node
     if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
@@ -82,12 +82,12 @@ need_node_programs() {
     if [[ $(cat "${node}/stamp" 2>/dev/null) == "${stamp}" ]]; then
         return
     fi
-    say "installing the AWS SDK for JavaScript in target/node"
+    say "installing the AWS SDK for JavaScript and Nushell in target/node"
     rm -rf "${node}"
     mkdir -p "${node}"
     cp tests/node/package.json tests/node/package-lock.json "${node}"
     (cd "${node}" && npm ci --silent --no-audit --no-fund </dev/null >&2) ||
-        give_up "The AWS SDK for JavaScript could not be installed; npm says why above."
+        give_up "The AWS SDK for JavaScript and Nushell could not be installed; npm says why above."
     printf '%s\n' "${stamp}" >"${node}/stamp"
 }
 

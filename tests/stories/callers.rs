@@ -185,7 +185,11 @@ fn a_renewal_that_fails_is_told_by_onetap_once_and_by_those_callers_who_tell_rea
     let answer = bench.home.run(&["exec", "doug", "--refresh", "--", "sh", "-c", &script]);
     assert_eq!((answer.status, answer.stdout.as_str()), (0, ""), "{}", answer.stderr);
     assert_eq!(answer.stderr.matches(line).count(), 1, "{}", answer.stderr);
-    assert!(answer.stderr.lines().any(|said| said == format!("onetap: Warning: {line}")), "{}", answer.stderr);
+    assert!(
+        answer.stderr.lines().any(|said| said == format!("onetap: Warning: {line}")),
+        "{}",
+        answer.stderr
+    );
     for (name, _) in callers {
         let shown = bench.home.read(name);
         let told = shown.replace("\\\"", "\"").contains(&format!("onetap: {line}"));

@@ -104,6 +104,21 @@ fn every_value_comes_back_byte_for_byte_through_the_real_shells() {
     }
 }
 
+/// npm's package holds the released program itself, for x86-64.
+fn nushell() -> String {
+    let nu = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/node/node_modules/@nushell/linux-x64/bin/nu");
+    nu.display().to_string()
+}
+
+#[test]
+fn every_value_comes_back_byte_for_byte_through_nushell() {
+    let (variables, refused) = carried(Format::Nu);
+    assert_eq!((variables.len() > 400, refused), (true, 0));
+    let text = written(Format::Nu, &variables);
+    let script = "open --raw text | from nuon | load-env; exec env -0";
+    assert_eq!(through(&nushell(), script, &text), variables);
+}
+
 #[test]
 fn what_dotenv_carries_a_shell_and_python_dotenv_read_alike_and_the_rest_is_refused() {
     let (variables, refused) = carried(Format::Dotenv);
@@ -253,13 +268,14 @@ fn eval_of_export_gives_a_shell_what_exec_gives_its_child_with_one_touch_for_all
     };
     let expected = environment(&child);
     assert!(expected["AWS_SESSION_TOKEN"].len() > 20 && expected["AWS_REGION"] == "eu-west-1");
-    let onetap = BINARY;
+    let (onetap, nushell) = (BINARY, nushell());
     let lines = [
         ("/bin/bash", format!("eval \"$({onetap} export doug)\"; exec env -0")),
         ("/bin/dash", format!("eval \"$({onetap} export doug --format env)\"; exec env -0")),
         ("/usr/bin/zsh", format!("source <({onetap} export doug --format=env); exec env -0")),
         ("/usr/bin/fish", format!("{onetap} export doug --format fish | source; exec env -0")),
         ("/bin/bash", format!("set -a; . <({onetap} export doug --format dotenv); exec env -0")),
+        (&nushell, format!("{onetap} export doug --format nu | from nuon | load-env; exec env -0")),
     ];
     for (shell, line) in lines {
         let mut command = bench.home.program(shell);
