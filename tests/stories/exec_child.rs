@@ -478,3 +478,43 @@ fn one_profile_runs_inside_another() {
     }
     assert_eq!(bench.counts(), (1, 1));
 }
+
+/// The descriptors that a program has, but for the folder that `ls` reads.
+const DESCRIPTORS: &str = "echo fds: $(ls /proc/self/fd).";
+
+#[test]
+fn the_child_inherits_what_onetap_was_given_and_no_descriptor_of_ours() {
+    for options in [&[][..], &["--refresh"], &["--also", "prod=doug"], &["--profile-env"]] {
+        let mut bench = bench("fault touch-after 2000");
+        let own = ["sh", "-c", DESCRIPTORS];
+        let onetap = [&["exec", "doug"][..], options, &["--"], &own].concat();
+        let on_a_terminal = |program: &str, arguments: &[&str]| {
+            let start = Start::new(program).args(arguments).env_clear().envs(bench.home.env());
+            let finished = start.folder(bench.home.path("")).spawn().unwrap().finish(LIMIT).unwrap();
+            assert!(finished.status.success(), "{}", finished.terminal);
+            finished.terminal
+        };
+        let last = |text: &str| text[text.rfind("fds: ").unwrap()..].to_owned();
+
+        // Cold, with a terminal, a touch and a request; then cached, without a terminal.
+        let alone = on_a_terminal("/bin/sh", &own[1..]);
+        assert!(alone.starts_with("fds: 0 1 "), "{alone}");
+        let cold = on_a_terminal(BINARY, &onetap);
+        assert!(cold.contains("Touch your YubiKey"), "{cold}");
+        assert_eq!(last(&cold), last(&alone), "{options:?}");
+        let alone = said(bench.home.program("sh").args(&own[1..])).stdout;
+        assert_eq!(bench.home.run(&onetap).stdout, alone, "{options:?}");
+
+        // The passphrase's own is handed on, as docs/SCRIPTS.md says, for an onetap in the child.
+        bench.home.unset("ONETAP_VAULT_PASSPHRASE_FILE");
+        bench.home.set("ONETAP_VAULT_PASSPHRASE_FD", "7");
+        let given = |command: &[&str]| {
+            let script = ["-c", "exec 7< passphrase; exec \"$@\"", "sh"];
+            said(bench.home.program("sh").args(script).args(command)).stdout
+        };
+        let alone = given(&own);
+        assert!(alone.contains(" 7"), "{alone}");
+        assert_eq!(given(&[&[BINARY], &onetap[..]].concat()), alone, "{options:?}");
+        assert_eq!(bench.counts(), (1, 1));
+    }
+}
