@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::attendant::Notice;
+use crate::authenticator::Authenticator;
 use crate::error::Error;
 use crate::error::iam::UserError;
 use crate::files::Lock;
@@ -93,8 +94,14 @@ impl User {
             answer => return answer,
         };
         let refused = |mfa| self.denied(denied.0, &denied.1, mfa);
-        if self.session.is_some() || !self.has_device() {
+        let device = self.device();
+        if self.session.is_some() || device.is_none() {
             return Err(refused(None).into());
+        }
+        if device == self.without {
+            // The device at work gives no code here, and a session that it gave before is as good.
+            let Some(session) = self.kept_session()? else { return Err(refused(None).into()) };
+            return self.with_mfa(session, &call);
         }
         self.context.attendant.notice(Notice::Told(format!(
             "AWS refuses iam:{} to the access key alone; asking for a session with MFA.",
@@ -105,8 +112,17 @@ impl User {
             Err(error) => return Err(refused(Some(error.to_string())).into()),
             Ok(session) => session,
         };
+        self.with_mfa(session, &call)
+    }
+
+    /// This call and those after it, signed with a session.
+    fn with_mfa<T>(
+        &mut self,
+        session: Session,
+        call: &impl AsyncFn(&Iam) -> Result<T, IamError>,
+    ) -> Result<T, Error> {
         self.session = Some(session);
-        match self.signed(&call) {
+        match self.signed(call) {
             Err(Error::Iam(IamError::Denied { action, message })) => {
                 Err(self.denied(action, &message, None).into())
             }
@@ -137,11 +153,13 @@ impl User {
         block_on(async { Ok(call(&iam).await?) })
     }
 
-    fn has_device(&self) -> bool {
-        let Ok(profiles) = self.context.profiles() else { return false };
-        let serial = profiles.profile(&self.profile).and_then(|profile| profile.value("mfa_serial"));
-        let found = serial != Some(plan::AUTO) || auto::remembered(&self.context, &self.profile).is_some();
-        serial.is_some() && found && serial != self.without.as_deref()
+    /// The profile's device, as far as it is known.
+    fn device(&self) -> Option<String> {
+        let profiles = self.context.profiles().ok()?;
+        match profiles.profile(&self.profile)?.value("mfa_serial")? {
+            plan::AUTO => auto::remembered(&self.context, &self.profile),
+            serial => Some(serial.to_owned()),
+        }
     }
 
     /// A session with MFA of this user's, kept or new.
@@ -162,17 +180,26 @@ impl User {
     }
 
     fn minted(&self, context: Context) -> Result<Session, Error> {
+        let authenticator = self.authenticator(&context)?;
+        match authenticator.kept(context.clock.now())? {
+            Some(session) => Ok(session),
+            None => block_on(authenticator.session()),
+        }
+    }
+
+    /// A session with MFA that is kept; asks nobody.
+    fn kept_session(&self) -> Result<Option<Session>, Error> {
+        Ok(self.authenticator(&self.context)?.kept(self.context.clock.now())?)
+    }
+
+    fn authenticator(&self, context: &Context) -> Result<Authenticator, Error> {
         let profiles = context.profiles()?;
         let mut plan = context.plan(&profiles, &self.profile)?;
         let duration = plan.links.first().map(Link::duration).unwrap_or_default();
         // A profile may itself be a role; IAM is asked as the user.
         plan.links = vec![Link::MfaSession { duration }];
         context.refuse_mock_on_aws(&plan)?;
-        let authenticator = context.authenticator(plan, self.verb, MIN_TTL)?;
-        match authenticator.kept(context.clock.now())? {
-            Some(session) => Ok(session),
-            None => block_on(authenticator.session()),
-        }
+        context.authenticator(plan, self.verb, MIN_TTL)
     }
 
     fn denied(&self, action: &str, message: &str, mfa: Option<String>) -> UserError {
