@@ -204,6 +204,8 @@ fn in_place(user: &User, old: &str, new: &AccessKey) -> Result<(), Error> {
             for owner in &owners {
                 kept.access_keys.insert(owner.clone(), new.id.clone());
             }
+            // No profile asks for them any more.
+            kept.sessions.retain(|key, _| !key.is_from(old));
         };
         context.store(vault).update(follow, context.clock.now())?;
     }
