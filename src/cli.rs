@@ -109,7 +109,7 @@ impl FromStr for Codes {
     }
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
     /// Store a user's long-term access key and write the profile
     Add(Add),
@@ -228,7 +228,7 @@ pub enum Verb {
     Write(Write),
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Add {
     /// The profile
     pub profile: String,
@@ -310,7 +310,7 @@ impl FromStr for Also {
     }
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Write {
     /// The profile [default: $AWS_PROFILE]
     pub profile: Option<String>,
@@ -325,7 +325,7 @@ pub struct Write {
     pub watch: bool,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Seed {
     /// Store a seed: base32, or the otpauth:// URI of the QR code. Asked on the terminal
     Add {
@@ -342,7 +342,7 @@ pub enum Seed {
     },
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Vaults {
     /// Move all secrets into the other vault, and use that from now on
     Move {

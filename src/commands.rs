@@ -72,33 +72,42 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         (None, _) => TIMEOUT,
     };
     let context = Context::new(cli.options, limit)?;
-    match cli.verb {
-        Verb::Add(add) => add::run(&context, &add),
-        Verb::Clear { profile, json } => clear::run(&context, profile.as_deref(), json),
-        Verb::Code { profile } => code::run(&context, profile),
-        Verb::Complete { words } => completions::answer(&context, words),
+    match carried_out(&context, cli.verb.clone()) {
+        Err(error) if auto::is_outdated(&context, &error)? => {
+            carried_out(&context.anew(), cli.verb).inspect_err(|error| auto::give_up(&context, error))
+        }
+        outcome => outcome,
+    }
+}
+
+fn carried_out(context: &Context, verb: Verb) -> Result<(), Error> {
+    match verb {
+        Verb::Add(add) => add::run(context, &add),
+        Verb::Clear { profile, json } => clear::run(context, profile.as_deref(), json),
+        Verb::Code { profile } => code::run(context, profile),
+        Verb::Complete { words } => completions::answer(context, words),
         Verb::Completions { shell } => completions::run(shell),
-        Verb::CredentialProcess { profile } => credential_process::run(&context, profile),
-        Verb::Doctor { profile, json } => doctor::run(&context, profile, json),
-        Verb::Enroll(enroll) => enroll::run(&context, &enroll),
-        Verb::Exec { profile, hand_over, command } => exec::run(&context, profile, &hand_over, command),
-        Verb::Explain { profile, json } => explain::run(&context, profile, json),
-        Verb::Export(export) => export::run(&context, export),
-        Verb::List { json } => list::run(&context, json),
-        Verb::Login(login) => login::run(&context, login),
-        Verb::Mfa(cli::Mfa::List { profile, json }) => mfa::list(&context, profile, json),
+        Verb::CredentialProcess { profile } => credential_process::run(context, profile),
+        Verb::Doctor { profile, json } => doctor::run(context, profile, json),
+        Verb::Enroll(enroll) => enroll::run(context, &enroll),
+        Verb::Exec { profile, hand_over, command } => exec::run(context, profile, &hand_over, command),
+        Verb::Explain { profile, json } => explain::run(context, profile, json),
+        Verb::Export(export) => export::run(context, export),
+        Verb::List { json } => list::run(context, json),
+        Verb::Login(login) => login::run(context, login),
+        Verb::Mfa(cli::Mfa::List { profile, json }) => mfa::list(context, profile, json),
         Verb::Pages { folder } => pages::run(&folder),
-        Verb::Policy(policy) => policy::run(&context, &policy),
-        Verb::Remove { profile } => remove::run(&context, &profile),
-        Verb::Resync { profile } => resync::run(&context, &profile),
-        Verb::Rotate { profile, delete } => rotate::run(&context, &profile, delete.as_deref()),
-        Verb::Seed(Seed::Add { profile, stdin }) => seed::add(&context, &profile, stdin),
-        Verb::Seed(Seed::Remove { profile }) => seed::remove(&context, &profile),
-        Verb::Status(status) => status::run(&context, &status),
-        Verb::Token(token) => token::run(&context, token),
-        Verb::Unenroll(unenroll) => unenroll::run(&context, &unenroll),
-        Verb::Vault(Vaults::Move { to }) => vault::move_to(&context, to),
-        Verb::Write(wanted) => write::run(&context, wanted),
+        Verb::Policy(policy) => policy::run(context, &policy),
+        Verb::Remove { profile } => remove::run(context, &profile),
+        Verb::Resync { profile } => resync::run(context, &profile),
+        Verb::Rotate { profile, delete } => rotate::run(context, &profile, delete.as_deref()),
+        Verb::Seed(Seed::Add { profile, stdin }) => seed::add(context, &profile, stdin),
+        Verb::Seed(Seed::Remove { profile }) => seed::remove(context, &profile),
+        Verb::Status(status) => status::run(context, &status),
+        Verb::Token(token) => token::run(context, token),
+        Verb::Unenroll(unenroll) => unenroll::run(context, &unenroll),
+        Verb::Vault(Vaults::Move { to }) => vault::move_to(context, to),
+        Verb::Write(wanted) => write::run(context, wanted),
     }
 }
 
@@ -106,6 +115,8 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 #[derive(Clone)]
 struct Context {
     attendant: Arc<dyn Attendant>,
+    /// The devices that `auto` stood for.
+    auto: auto::Used,
     clock: SharedTimeSource,
     deadline: Instant,
     env: Env,
@@ -118,6 +129,7 @@ impl Context {
     fn new(options: Options, limit: Duration) -> Result<Self, Error> {
         let terminal: Arc<dyn Attendant> = Arc::new(Terminal::find());
         Ok(Self {
+            auto: auto::Used::default(),
             attendant: if options.no_prompt { Arc::new(Undisturbed(terminal)) } else { terminal },
             clock: SharedTimeSource::new(SystemTimeSource::new()),
             deadline: Instant::now().checked_add(limit).ok_or(Error::TimedOut(limit))?,
@@ -169,16 +181,33 @@ impl Context {
         }
     }
 
-    /// The plan, or why there is none with the file and the line.
+    /// The plan, or why there is none with the file and the line. An `auto` device that is not known yet is found out.
     fn plan(&self, profiles: &Profiles, name: &str) -> Result<Plan, Error> {
+        self.planned(profiles, name, |profile| auto::device(self, profile).map(Some))
+    }
+
+    /// The same for verbs that ask nobody: an `auto` device that is not known yet ends it.
+    fn plan_unasked(&self, profiles: &Profiles, name: &str) -> Result<Plan, Error> {
+        self.planned(profiles, name, |profile| Ok(auto::remembered(self, profile)))
+    }
+
+    fn planned(
+        &self,
+        profiles: &Profiles,
+        name: &str,
+        device: impl Fn(&str) -> Result<Option<String>, Error>,
+    ) -> Result<Plan, Error> {
         let mut wishes = self.wishes();
         loop {
-            match plan::plan(profiles, name, &wishes) {
-                Err(PlanError::Auto { profile }) => {
-                    let serial = auto::device(self, &profile)?;
-                    wishes.found.insert(profile, serial);
+            let refused = match plan::plan(profiles, name, &wishes) {
+                Err(refused) => refused,
+                Ok(plan) => return Ok(plan),
+            };
+            match &refused {
+                PlanError::Auto { profile } if let Some(serial) = device(profile)? => {
+                    wishes.found.insert(profile.clone(), serial);
                 }
-                planned => return planned.map_err(|source| located(profiles, source)),
+                _ => return Err(located(profiles, refused)),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Enroll {
     /// The profile, whose access key is stored
     pub profile: String,
@@ -29,7 +29,7 @@ pub struct Enroll {
     pub yes: bool,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Unenroll {
     /// The profile
     pub profile: String,
@@ -41,7 +41,7 @@ pub struct Unenroll {
     pub yes: bool,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Mfa {
     /// Show a user's devices at IAM, and which of the plugged-in YubiKeys holds each
     List {

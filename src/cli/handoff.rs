@@ -41,7 +41,7 @@ pub enum Shell {
     Zsh,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Export {
     /// The profile [default: $AWS_PROFILE]
     pub profile: Option<String>,
@@ -50,7 +50,7 @@ pub struct Export {
     pub format: Format,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Login {
     /// The profile, of a role [default: $AWS_PROFILE]
     pub profile: Option<String>,
@@ -65,7 +65,7 @@ pub struct Login {
     pub service: Option<String>,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Status {
     /// The profile [default: all]
     pub profile: Option<String>,

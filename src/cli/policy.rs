@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Policy {
     /// Print a permissions boundary that allows everything only with MFA
     Boundary {
@@ -42,7 +42,7 @@ pub enum Policy {
 }
 
 /// Whose policy it is.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Whose {
     /// The profile whose user is meant [default: $AWS_PROFILE]
     pub profile: Option<String>,
@@ -54,7 +54,7 @@ pub struct Whose {
     pub user: Option<String>,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Check {
     #[command(flatten)]
     pub whose: Whose,

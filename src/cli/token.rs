@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Token {
     /// Show the accounts on a key
     Accounts {
@@ -46,7 +46,7 @@ pub enum Token {
     },
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct TokenAdd {
     /// The account's name on the key [default: what the URI says]
     #[arg(long, value_name = "NAME")]
@@ -65,7 +65,7 @@ pub struct TokenAdd {
     pub yes: bool,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Password {
     /// Take the password off
     Clear,

@@ -3,6 +3,7 @@
 //! Asks for nothing: no touch, no password, no request to AWS. Each line is one check; what depends on a check that went
 //! wrong is not checked.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -15,7 +16,7 @@ use crate::oath::answer::{Listed, Version};
 use crate::oath::{self, OathError, Selected};
 use crate::plan::{Mfa, SourceName};
 
-use super::{Context, print};
+use super::{Context, auto, print};
 
 mod machine;
 
@@ -87,15 +88,21 @@ struct Seen {
 
 pub(super) fn run(context: &Context, profile: Option<String>, json: bool) -> Result<(), Error> {
     let profiles = context.profiles()?;
-    let plans = match profile.or_else(|| context.variable("AWS_PROFILE")) {
-        Some(name) => vec![context.plan(&profiles, &name)?],
-        // A profile that cannot be used at all is told by the command that uses it.
-        None => {
-            let mut names: Vec<_> = profiles.names().collect();
-            names.sort_unstable();
-            names.into_iter().filter_map(|name| context.plan(&profiles, name).ok()).collect()
-        }
+    let named = profile.or_else(|| context.variable("AWS_PROFILE"));
+    let names: BTreeSet<_> = match &named {
+        Some(name) => [name.as_str()].into(),
+        None => profiles.names().collect(),
     };
+    let (mut plans, mut unknown) = (Vec::new(), Vec::new());
+    for name in names {
+        match context.plan_unasked(&profiles, name) {
+            Ok(plan) => plans.push(plan),
+            Err(error) if auto::is_unknown(&error) => unknown.push(name),
+            Err(error) if named.is_some() => return Err(error),
+            // A profile that cannot be used at all is told by the command that uses it.
+            Err(_) => {}
+        }
+    }
     let reader = context.any_reader();
     let machine = Machine::of(|name| context.variable(name));
     let deadline = || context.deadline.min(Instant::now() + A_LOOK);
@@ -111,6 +118,11 @@ pub(super) fn run(context: &Context, profile: Option<String>, json: bool) -> Res
             .filter(|(_, mfa)| mfa.codes.contains(&SourceName::YubiKey))
             .map(|(profile, mfa)| of(profile, mfa, &keys)),
     );
+    checks.extend(unknown.into_iter().map(|profile| {
+        let fact = format!("profile {profile}: AWS was not asked which device mfa_serial = auto stands for");
+        let remedy = Some(format!("`onetap exec {profile} -- true` finds it out"));
+        Check::new("account", State::NotChecked, fact, remedy)
+    }));
     let held = keys.iter().any(|key| matches!(key.seen, Err(OathError::Card(CardError::Busy))));
     checks.push(machine.scdaemon(held));
 

@@ -150,6 +150,7 @@ fn hand_over_more(
 fn beside_a_child(context: &Context) -> Context {
     Context {
         attendant: std::sync::Arc::new(aside::Aside(context.attendant.clone())),
+        auto: context.auto.clone(),
         clock: context.clock.clone(),
         deadline: context.deadline,
         env: context.env.clone(),

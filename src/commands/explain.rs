@@ -31,7 +31,7 @@ const STILL_USEFUL: Duration = Duration::from_secs(60);
 
 pub(super) fn run(context: &Context, profile: Option<String>, json: bool) -> Result<(), Error> {
     let profiles = context.profiles()?;
-    let plan = context.plan(&profiles, &context.named(profile)?)?;
+    let plan = context.plan_unasked(&profiles, &context.named(profile)?)?;
     let wishes = context.wishes();
     let origins =
         Origins::of(&profiles, &plan.profile, &wishes).map_err(|error| located(&profiles, error))?;

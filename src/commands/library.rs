@@ -25,7 +25,8 @@ impl Authenticator {
             .ok_or_else(|| Error::Usage("a variable of onetap's (ONETAP_...) makes no sense".into()))?;
         let context = Context::new(options, TIMEOUT)?;
         let profiles = context.profiles()?;
-        let plan = context.plan(&profiles, profile)?;
+        // Asking AWS here would block the caller's runtime.
+        let plan = context.plan_unasked(&profiles, profile)?;
         context.refuse_mock_on_aws(&plan)?;
         context.authenticator(plan, "library", MIN_TTL)
     }

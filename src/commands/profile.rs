@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::profiles::Profiles;
 use crate::terminal::picker;
 
-use super::Context;
+use super::{Context, auto};
 
 /// The profile that was named, else `AWS_PROFILE`, else what the person picks among those that onetap can serve.
 pub(super) fn chosen(context: &Context, profiles: &Profiles, named: Option<String>) -> Result<String, Error> {
@@ -16,7 +16,11 @@ pub(super) fn chosen(context: &Context, profiles: &Profiles, named: Option<Strin
     if !context.attendant.may_ask() {
         return Err(nameless);
     }
-    let serves = |name: &&str| context.plan(profiles, name).is_ok();
+    // Nobody is asked about the profiles that are not meant.
+    let serves = |name: &&str| match context.plan_unasked(profiles, name) {
+        Err(error) => auto::is_unknown(&error),
+        Ok(_) => true,
+    };
     let mut names: Vec<_> = profiles.names().filter(serves).map(str::to_owned).collect();
     names.sort_unstable();
     if names.is_empty() {

@@ -54,7 +54,7 @@ pub(super) fn run(context: &Context, status: &Status) -> Result<(), Error> {
         .names()
         .filter(|name| only.is_none_or(|only| only == *name))
         .filter_map(|name| {
-            let plan = context.plan(&profiles, name).ok();
+            let plan = context.plan_unasked(&profiles, name).ok();
             let is_role = plan.as_ref().is_some_and(Plan::is_role);
             let device = plan.and_then(|plan| plan.mfa).map(|mfa| mfa.serial.to_string());
             let mfa_device = device.or_else(|| Some(profiles.profile(name)?.value("mfa_serial")?.to_owned()));
