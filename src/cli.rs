@@ -247,7 +247,7 @@ pub struct Add {
     /// Take the key that aws-vault keeps for a profile of this name in the Secret Service
     #[arg(long, group = "source")]
     pub from_aws_vault: bool,
-    /// The MFA device: arn:aws:iam::ACCOUNT:mfa/NAME or a hardware serial
+    /// The MFA device: arn:aws:iam::ACCOUNT:mfa/NAME, a hardware serial, or auto
     #[arg(long, value_name = "ARN")]
     pub mfa_serial: Option<String>,
     /// The OATH account's exact name on the token, if it is not the MFA device's ARN

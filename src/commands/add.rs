@@ -2,50 +2,56 @@
 //!
 //! Asks everything, proves the key, and only then writes.
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
-use crate::attendant::{Echo, Notice, Question, Unattended};
+use crate::attendant::{Echo, Notice, Question};
 use crate::cli::Add;
 use crate::error::Error;
 use crate::keys::AccessKey;
-use crate::plan::{self, MfaSerial, Network, NotASerial, Partition, PlanError, View};
+use crate::plan::{self, MfaSerial, Network, Partition, View};
 use crate::profiles::Profiles;
 use crate::session::store::Kept;
 use crate::sts::{Identity, Signer, Sts};
 
-use super::{Context, block_on, config_file, located, print};
+use super::{Context, auto, block_on, config_file, located, print};
 
+mod device;
 mod plain;
 mod source;
+
+use device::Device;
 
 pub(super) fn run(context: &Context, add: &Add) -> Result<(), Error> {
     let name = add.profile.as_str();
     well_named(name)?;
     let profiles = context.profiles()?;
     let kind = context.vault_kind()?;
-    let given = given_serial(&profiles, add)?;
+    let given = Device::given(&profiles, add)?;
     if let Some(region) = add.region.as_deref().filter(|region| Partition::of_region(region).is_none()) {
         return Err(Error::Usage(format!("{region:?} is not the name of a region, such as eu-west-1")));
     }
     if given.is_none() && !context.attendant.may_ask() {
         // Before AWS is asked about the key: its answer would only serve a question.
-        return Err(no_device(None));
+        return Err(device::none(None));
     }
     let key = source::key(context, &profiles, add)?;
     let region = add.region.as_deref();
-    let prove = |key: &AccessKey| identity(context, &profiles, name, region, given.as_ref(), key);
+    let serial = given.as_ref().and_then(Device::serial);
+    let prove = |key: &AccessKey| identity(context, &profiles, name, region, serial, key);
     let identity = if add.offline { None } else { Some(prove(&key)?) };
-    let serial = match given.clone() {
-        Some(serial) => serial,
-        None => ask_serial(context, identity.as_ref())?,
+    let device = match given.clone() {
+        Some(device) => device,
+        None => Device::asked(context, identity.as_ref())?,
     };
-    same_account(identity.as_ref(), &serial)?;
+    device.of_the_same_account(identity.as_ref())?;
 
     let vault = context.vault()?;
     key.write(vault.as_ref(), name)?;
     context.settings()?.record(kind)?;
     forget_old_key(context, name, &key)?;
-    write_profile(context, &profiles, add, &serial)?;
+    // What was found out was about the key that stood here before.
+    auto::forget(context, name)?;
+    write_profile(context, &profiles, add, &device)?;
     if add.import && !add.offline {
         let stored = AccessKey::read(vault.as_ref(), name)?;
         let stored = stored.ok_or_else(|| Error::NoKeys { profile: name.into() })?;
@@ -77,18 +83,6 @@ fn well_named(name: &str) -> Result<(), Error> {
     Err(Error::Usage(format!("{name:?} cannot name a profile: only letters, digits and _-/.%@:+ can")))
 }
 
-fn given_serial(profiles: &Profiles, add: &Add) -> Result<Option<MfaSerial>, Error> {
-    let stored = profiles.profile(&add.profile).and_then(|profile| profile.value("mfa_serial"));
-    let Some(text) = add.mfa_serial.as_deref().or(stored) else { return Ok(None) };
-    match text.parse() {
-        Ok(serial) => Ok(Some(serial)),
-        Err(NotASerial::Fido(serial)) => {
-            Err(located(profiles, PlanError::Fido { profile: add.profile.clone(), serial }))
-        }
-        Err(malformed) => Err(Error::Usage(format!("the MFA device {malformed}"))),
-    }
-}
-
 fn ask(context: &Context, prompt: &str, echo: Echo) -> Result<SecretString, Error> {
     let question = Question { prompt: prompt.into(), echo, deadline: context.deadline };
     Ok(context.attendant.ask(question)?)
@@ -115,41 +109,6 @@ pub(super) fn identity(
     block_on(async { Ok(sts.caller_identity().await?) })
 }
 
-fn ask_serial(context: &Context, identity: Option<&Identity>) -> Result<MfaSerial, Error> {
-    // A virtual device usually has its user's name.
-    let usual = identity.and_then(|identity| {
-        let (head, user) = identity.arn.split_once(":user/")?;
-        Some(format!("{head}:mfa/{}", user.rsplit('/').next()?))
-    });
-    let prompt = match &usual {
-        Some(usual) => format!("MFA device [{usual}]"),
-        None => "MFA device (arn:aws:iam::ACCOUNT:mfa/NAME)".into(),
-    };
-    let answer = match ask(context, &prompt, Echo::Shown) {
-        Err(Error::Unattended(Unattended::Nobody(_))) => return Err(no_device(usual)),
-        answer => answer?,
-    };
-    let text = match (answer.expose_secret().trim(), usual) {
-        ("", Some(usual)) => usual,
-        (text, _) => text.to_owned(),
-    };
-    text.parse().map_err(|error| Error::Usage(format!("the MFA device {error}")))
-}
-
-fn no_device(usual: Option<String>) -> Error {
-    Error::NoDevice { example: usual.unwrap_or_else(|| "arn:aws:iam::ACCOUNT:mfa/NAME".into()) }
-}
-
-fn same_account(identity: Option<&Identity>, serial: &MfaSerial) -> Result<(), Error> {
-    match (identity, serial.account()) {
-        (Some(identity), Some(account)) if identity.account != account => Err(Error::Usage(format!(
-            "the key belongs to {}, and the MFA device {serial} to another account; check both",
-            identity.arn
-        ))),
-        _ => Ok(()),
-    }
-}
-
 /// A kept session of the key that stood here before must not be taken for one of the new key.
 fn forget_old_key(context: &Context, profile: &str, key: &AccessKey) -> Result<(), Error> {
     if !context.places.sessions().exists() {
@@ -162,8 +121,8 @@ fn forget_old_key(context: &Context, profile: &str, key: &AccessKey) -> Result<(
     Ok(store.update(replace, context.clock.now())?)
 }
 
-fn write_profile(context: &Context, profiles: &Profiles, add: &Add, serial: &MfaSerial) -> Result<(), Error> {
-    let mut keys = vec![("mfa_serial", serial.as_str())];
+fn write_profile(context: &Context, profiles: &Profiles, add: &Add, device: &Device) -> Result<(), Error> {
+    let mut keys = vec![("mfa_serial", device.text())];
     if let Some(region) = &add.region {
         keys.push(("region", region));
     }
