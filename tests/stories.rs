@@ -14,6 +14,8 @@ mod callers;
 mod corpus;
 #[path = "stories/crowd.rs"]
 mod crowd;
+#[path = "stories/devices.rs"]
+mod devices;
 #[path = "stories/docs.rs"]
 mod docs;
 #[path = "stories/doctor.rs"]
