@@ -22,6 +22,8 @@ mod docs;
 mod doctor;
 #[path = "stories/enroll.rs"]
 mod enroll;
+#[path = "stories/enroll_policies.rs"]
+mod enroll_policies;
 #[path = "stories/exec_child.rs"]
 mod exec_child;
 #[path = "stories/explain.rs"]
