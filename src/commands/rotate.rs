@@ -74,7 +74,7 @@ fn cut_short(error: &Error, works: String) -> Error {
     let (why, status) = (error.to_string(), error.status());
     match error {
         // What an administrator must do is worth more than a line about the key, which is as it was.
-        Error::User(denied @ UserError::Denied { .. }) => denied.clone().into(),
+        Error::User(denied @ (UserError::Denied { .. } | UserError::NoMfa { .. })) => denied.clone().into(),
         _ => UserError::Rotation { why, works, status }.into(),
     }
 }

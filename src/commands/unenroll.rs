@@ -35,9 +35,12 @@ pub(super) fn run(context: &Context, asked: &Unenroll) -> Result<(), Error> {
     let others = devices.iter().filter(|device| device.serial != serial).count();
     let enabled = devices.iter().any(|device| device.serial == serial);
     let last = if enabled && others == 0 {
-        " It is the only one: where policies demand MFA, nothing works afterwards."
+        format!(
+            " It is the only one: where policies demand MFA, nothing works afterwards, so that another one should be \
+             there first (`onetap enroll {profile} --device NAME`, then `onetap unenroll {profile} --device {serial}`)."
+        )
     } else {
-        ""
+        String::new()
     };
     let question = format!("Take {serial} away from {name}, at IAM and on the YubiKey?{last}");
     confirm(&user.context.anew(), &question, "yes", asked.yes)?;

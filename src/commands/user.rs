@@ -93,6 +93,11 @@ impl User {
             // IAM's answer to a session without MFA, and to a key that was just deleted.
             answer => return answer,
         };
+        // Who enrols needs to be allowed just that; everybody else needs a device.
+        if self.session.is_none() && self.verb != "enroll" && !self.names_a_device() {
+            let (action, message) = (denied.0.into(), denied.1);
+            return Err(UserError::NoMfa { action, message, profile: self.profile.clone() }.into());
+        }
         let refused = |mfa| self.denied(denied.0, &denied.1, mfa);
         let device = self.device();
         if self.session.is_some() || device.is_none() {
@@ -160,6 +165,11 @@ impl User {
             plan::AUTO => auto::remembered(&self.context, &self.profile),
             serial => Some(serial.to_owned()),
         }
+    }
+
+    fn names_a_device(&self) -> bool {
+        let Ok(profiles) = self.context.profiles() else { return false };
+        profiles.profile(&self.profile).is_some_and(|profile| profile.value("mfa_serial").is_some())
     }
 
     /// A session with MFA of this user's, kept or new.

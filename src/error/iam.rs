@@ -57,6 +57,18 @@ pub enum UserError {
         /// The device.
         serial: String,
     },
+    /// The policies want MFA, and the profile has no device that could give it.
+    #[error(
+        "AWS refused iam:{action} to the access key alone, and the profile {profile:?} has no MFA device: {message}"
+    )]
+    NoMfa {
+        /// The action, without `iam:`.
+        action: String,
+        /// AWS's words.
+        message: String,
+        /// The profile.
+        profile: String,
+    },
     /// The access key is not an IAM user's.
     #[error("the access key is not an IAM user's, but {arn}")]
     NotAUser {
@@ -100,6 +112,7 @@ impl UserError {
             | Self::FullOfDevices { .. }
             | Self::FullOfKeys { .. }
             | Self::NoDevice { .. }
+            | Self::NoMfa { .. }
             | Self::NotSpread { .. } => status::AWS,
             Self::Rotation { status, .. } => *status,
         }
@@ -127,6 +140,10 @@ impl UserError {
                 "look at the account with `onetap token accounts`, and run it again".into()
             }
             Self::NoDevice { .. } => "`onetap mfa list` shows what there is".into(),
+            Self::NoMfa { profile, .. } => format!(
+                "run `onetap enroll {profile}`; where AWS refuses that too, an administrator takes the permissions boundary \
+                 off until it is done"
+            ),
             Self::NotAUser { .. } => "store an IAM user's own key with `onetap add`".into(),
             Self::NotSpread { .. } | Self::Rotation { .. } => "run the command again".into(),
             Self::SeedThere { profile } => {

@@ -4,6 +4,7 @@ use crate::attendant::Notice;
 use crate::error::Error;
 use crate::error::iam::UserError;
 use crate::sts::StsError;
+use crate::vault::Entry;
 
 use super::super::user::User;
 use super::super::{config_file, print};
@@ -18,6 +19,7 @@ pub(super) fn finish(user: &User, record: &Unfinished) -> Result<(), Error> {
     write_profile(user, record)?;
     prove(user, &record.serial)?;
     Unfinished::forget(context, &user.profile)?;
+    warn_of_an_old_seed(user, record)?;
     let places = match (record.keys.len(), record.software) {
         (0, _) => "the vault".to_owned(),
         (1, false) => "a YubiKey".into(),
@@ -30,6 +32,20 @@ pub(super) fn finish(user: &User, record: &Unfinished) -> Result<(), Error> {
         record.serial, user.name, user.profile
     );
     print(text.as_bytes())
+}
+
+/// The vault's seed of a device that the profile had before would be asked in the new one's name.
+fn warn_of_an_old_seed(user: &User, record: &Unfinished) -> Result<(), Error> {
+    let left = !record.software && user.context.vault()?.read(&Entry::Seed(user.profile.clone()))?.is_some();
+    if left {
+        let text = format!(
+            "the vault still holds the seed of another device of this profile, whose codes AWS refuses for this one: \
+             `onetap seed remove {}`",
+            user.profile
+        );
+        user.context.attendant.notice(Notice::Warning(text));
+    }
+    Ok(())
 }
 
 fn write_profile(user: &User, record: &Unfinished) -> Result<(), Error> {
