@@ -28,6 +28,8 @@ mod enroll_policies;
 mod exec_child;
 #[path = "stories/explain.rs"]
 mod explain;
+#[path = "stories/first_day.rs"]
+mod first_day;
 #[path = "stories/handoff.rs"]
 mod handoff;
 #[path = "stories/handoff_completions.rs"]
