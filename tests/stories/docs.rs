@@ -9,7 +9,6 @@ use clap::CommandFactory as _;
 use onetap::cli::Cli;
 use onetap_support::aws::{Aws, User, World};
 use onetap_support::home::{Home, Said, said};
-use onetap_support::pty::Start;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_onetap");
 const SCRIPTS: &str = include_str!("../../docs/SCRIPTS.md");
@@ -240,35 +239,6 @@ fn interrupted(home: &Home) -> Said {
     let pid = memory["holder"]["pid"].to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     child.wait_with_output().unwrap().into()
-}
-
-#[test]
-fn the_first_use_in_the_readme_is_what_stands_on_the_terminal() {
-    let doug = User::doug();
-    let aws = Aws::start(World::of(doug.clone()));
-    let mut home = Home::new(BINARY);
-    home.set("AWS_ENDPOINT_URL", aws.endpoint());
-    let start = Start::new(BINARY).args(["add", "doug", "--region", "eu-west-1"]);
-    let mut terminal = start.env_clear().envs(home.env()).spawn().unwrap();
-    // Each answer is typed as soon as its question stands there, as a script types it.
-    let answers = [("key id: ", &doug.access_key_id), ("access key: ", &doug.secret_access_key)];
-    for (question, answer) in answers.into_iter().chain([("mfa/doug]: ", &String::new())]) {
-        terminal.wait_for(question, Duration::from_secs(30)).unwrap();
-        terminal.send(&format!("{answer}\r")).unwrap();
-    }
-    let finished = terminal.finish(Duration::from_secs(60)).unwrap();
-    assert!(finished.status.success(), "{}", finished.terminal);
-    let text = finished
-        .terminal
-        .replace('\r', "")
-        .replace(home.path("").to_str().unwrap(), "/home/doug/")
-        .replace(&doug.access_key_id, "AKIAIOSFODNN7EXAMPLE");
-    assert!(!finished.terminal.contains(&doug.secret_access_key));
-    let readme = fs::read_to_string(project().join("README.md")).unwrap();
-    let (_, rest) = readme.split_once("$ onetap add doug --region eu-west-1\n").unwrap();
-    let shown = rest.split_once("\n\n").unwrap().0.replace("in the keychain", "in the vault file");
-    let lines = |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
-    assert_eq!(lines(&text), lines(&shown));
 }
 
 #[test]

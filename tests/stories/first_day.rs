@@ -9,6 +9,7 @@ use onetap_support::aws::{Aws, INSTANCE, User, World, policy};
 use onetap_support::home::{Home, python_tool};
 use onetap_support::pcscd::Pcscd;
 use onetap_support::pty::{ENTER, Start, Terminal};
+use onetap_support::secret_service::{Collection, SecretService};
 use onetap_support::vpcd::InsertedToken;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_onetap");
@@ -247,4 +248,81 @@ fn the_first_day_from_the_console_s_file_to_mfa_everywhere_and_a_lost_key_on_one
     for seed in seeds.iter().chain(&lost).chain(&now) {
         assert!(!finished.terminal.contains(seed));
     }
+}
+
+/// The first block of the README's first page: what is typed and what stands there then.
+fn first_page() -> String {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme.split_once("## First use\n").unwrap();
+    let block = rest.lines().skip_while(|line| !line.starts_with("    "));
+    let block = block.take_while(|line| line.is_empty() || line.starts_with("    "));
+    block.filter(|line| !line.is_empty()).map(|line| format!("{}\n", line.trim())).collect()
+}
+
+/// What a person sees in the end: a line that was written over shows what was written last.
+fn screen(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw);
+    let seen = text.split('\n').map(|line| line.trim_end_matches('\r').rsplit("\r\u{1b}[K").next().unwrap());
+    seen.map(|line| format!("{}\n", line.trim())).collect()
+}
+
+#[test]
+fn the_readme_s_five_commands_show_what_stands_there_in_an_empty_home() {
+    let shown = first_page();
+    let (install, shown) = shown.split_once("$ onetap add").expect("the README adds a key");
+    let shown = format!("$ onetap add{shown}");
+    let commands: Vec<_> = shown.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert!(install.lines().filter(|line| line.starts_with("$ ")).count() + commands.len() <= 5, "{shown}");
+
+    let doug = User::doug().without_devices().policy(policy::everything());
+    let aws = Aws::start(World::of(doug.clone()));
+    let service = SecretService::start(Collection::Unlocked).expect("this test needs dbus and gnome-keyring");
+    let mut home = Home::new(BINARY);
+    home.set("AWS_ENDPOINT_URL", aws.endpoint());
+    for name in ["ONETAP_VAULT", "ONETAP_VAULT_PASSPHRASE_FILE"] {
+        home.unset(name);
+    }
+    let bus = service.env().into_iter().find(|(name, _)| *name == "DBUS_SESSION_BUS_ADDRESS").unwrap();
+    home.set(bus.0, bus.1);
+    let pcscd = Pcscd::start(&["Yubico YubiKey OTP+FIDO+CCID"]).unwrap();
+    home.set("PCSCLITE_CSOCK_NAME", pcscd.socket());
+    let key = home.private("key", "serial 11111111\nfault touch-after 300\n");
+    let _key = InsertedToken::insert(&key, pcscd.port(0)).unwrap();
+    pcscd.wait_for_cards(1).unwrap();
+    let mut day = Day { terminal: shell(&home), aws, home, pcscd };
+    for command in commands {
+        day.types(command);
+        if command.starts_with("onetap add") {
+            let answers = [("key id: ", &doug.access_key_id), ("access key: ", &doug.secret_access_key)];
+            for (question, answer) in answers.into_iter().chain([("mfa/doug]: ", &String::new())]) {
+                day.is_asked(question);
+                day.types(answer);
+            }
+        }
+        let (text, status) = day.ended();
+        assert_eq!(status, 0, "{command}: {text}");
+    }
+    let seed = day.seeds("key");
+    let home = day.home.path("").to_str().unwrap().to_owned();
+    day.types("exit");
+    let finished = day.terminal.finish(LIMIT).unwrap();
+    assert!(!finished.terminal.contains(&doug.secret_access_key) && !finished.terminal.contains(&seed[0]));
+    let seen = screen(&finished.raw)
+        .replace("0;ready$ ", "$ ")
+        .replace(&home, "/home/doug/")
+        .replace(&doug.access_key_id, "AKIAIOSFODNN7EXAMPLE");
+    let (seen, _) = seen.split_once("$ exit").unwrap();
+    let (before, id) = seen.split_once("\"UserId\": \"").unwrap();
+    let (id, behind) = id.split_once('"').unwrap();
+    assert!(id.starts_with("AIDA"), "{id}");
+    let seen = &format!("{before}\"UserId\": \"AIDACKCEVSQ6C2EXAMPLE\"{behind}");
+    // Whether a step has room for two touches is up to the clock, and whether the daemon is slow up to the machine.
+    let lines = |text: &str| {
+        let chance = ["Waiting ", "Another program is using the YubiKey; waiting"];
+        let settled = text
+            .lines()
+            .filter(|line| !chance.iter().any(|begin| line.starts_with(begin)) && !line.is_empty());
+        settled.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(seen), lines(&shown), "seen:\n{seen}");
 }
