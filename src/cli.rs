@@ -353,6 +353,11 @@ pub enum Vaults {
 }
 
 impl Cli {
+    /// A command line that was understood before, once more; `arguments` are those behind the program's name.
+    pub fn again(arguments: &[OsString]) -> Option<Self> {
+        Self::try_parse_from([OsString::from("onetap")].iter().chain(arguments)).ok()
+    }
+
     /// The lines that SDKs and prompts call hundreds of times a day, `credential-process PROFILE` and
     /// `status --prompt [PROFILE]`, read without clap, whose tree of verbs and options costs more than all that the call
     /// then does (docs/PERFORMANCE.md). `None` for anything else, also for anything wrong: clap then reads it, and has the

@@ -26,6 +26,8 @@ use aws_types::os_shim_internal::{Env, Fs};
 use crate::cli::{self, Cli, Options, Seed, Vaults, Verb};
 
 mod add;
+#[cfg_attr(not(unix), path = "commands/apart_absent.rs")]
+pub mod apart;
 mod auto;
 mod clear;
 mod code;
@@ -123,6 +125,8 @@ struct Context {
     limit: Duration,
     options: Options,
     places: Places,
+    /// Whether this process outlives the making of its session: then it must never hold a long-term secret.
+    stays: bool,
 }
 
 impl Context {
@@ -137,6 +141,7 @@ impl Context {
             limit,
             options,
             places: Places::of_this_person().ok_or(Error::NoHome)?,
+            stays: false,
         })
     }
 
@@ -144,6 +149,11 @@ impl Context {
     fn anew(&self) -> Self {
         let now = Instant::now();
         Self { deadline: now.checked_add(self.limit).unwrap_or(now), ..self.clone() }
+    }
+
+    /// The same for a process that stays once its session is made.
+    fn staying(&self) -> Self {
+        Self { stays: true, ..self.clone() }
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -33,6 +33,16 @@ use token::TokenError;
 /// Why a command failed. `Display` is the fact; [`Error::hint`] is the next action.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Another process of the same command failed on its behalf.
+    #[error("{why}")]
+    Apart {
+        /// What happened there.
+        why: String,
+        /// The next action, if there is one.
+        hint: Option<String>,
+        /// The exit code there.
+        status: u8,
+    },
     /// A program that gives a profile's credentials, or a device's code, asks onetap for the same.
     #[error("the {what} is being asked for already, by a program that runs on its behalf")]
     Circular {
@@ -224,7 +234,9 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Self::Code(error) => code_status(error),
-            Self::Exec { status, .. } | Self::RefusedElsewhere { status, .. } => *status,
+            Self::Apart { status, .. }
+            | Self::Exec { status, .. }
+            | Self::RefusedElsewhere { status, .. } => *status,
             Self::Circular { .. }
             | Self::File { .. }
             | Self::NoHome
@@ -300,7 +312,7 @@ impl Error {
             Self::Token(error) => return error.hint(),
             Self::User(error) => return error.hint(),
             Self::Unattended(Unattended::Nobody(why)) => hint::nobody_hint(why),
-            Self::RefusedElsewhere { hint, .. } => return hint.clone(),
+            Self::Apart { hint, .. } | Self::RefusedElsewhere { hint, .. } => return hint.clone(),
             Self::TimedOut(_) | Self::Turn(_) | Self::Unattended(Unattended::TimedOut) => {
                 "run the command again".into()
             }

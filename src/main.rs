@@ -20,6 +20,11 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "onetap: {}", error.line());
         return if matches!(error.status(), 126 | 127) { error.status() } else { EXEC_FAILED }.into();
     }
+    #[cfg(unix)]
+    if let Some(answered) = commands::apart::for_one_that_stays(&arguments) {
+        onetap::terminal::restore();
+        return if answered.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let arguments = arguments.get(1..).unwrap_or_default();
     let cli = match Cli::in_short(arguments, |name| std::env::var_os(name)).map_or_else(Cli::try_parse, Ok) {
         Ok(cli) => cli,

@@ -54,7 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("region", &["shield.rs"]),
     ("rpassword", &["terminal/"]),
     ("rqrr", &["qr.rs"]),
-    ("rustix", &["commands/exec/", "shield.rs", "terminal/", "vault/file.rs"]),
+    ("rustix", &["commands/apart.rs", "commands/exec/", "shield.rs", "terminal/", "vault/file.rs"]),
     ("rustls", &["sts/"]),
     ("sha1", &["card/mock/", "oath/password.rs"]),
     (
@@ -74,7 +74,17 @@ const CRATES: &[(&str, &[&str])] = &[
     ("strsim", &["code/yubikey/", "plan/"]),
     ("subtle", &["commands/exec/endpoint.rs", "commands/vault.rs", "oath/password.rs"]),
     ("tempfile", &["files.rs"]),
-    ("tokio", &["authenticator/", "commands.rs", "commands/exec/", "commands/write/", "turn.rs"]),
+    (
+        "tokio",
+        &[
+            "authenticator/",
+            "commands.rs",
+            "commands/apart.rs",
+            "commands/exec/",
+            "commands/write/",
+            "turn.rs",
+        ],
+    ),
     ("totp_rs", &["card/mock/", "code/software.rs"]),
     ("url", &["commands/login/address.rs", "otpauth/", "plan/endpoint.rs", "sts/console.rs"]),
     ("zbus", &["desktop/bus.rs", "vault/aws_vault.rs", "vault/keychain/", "vault/unlocked.rs"]),

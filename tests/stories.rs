@@ -46,6 +46,8 @@ mod keys;
 mod leaks;
 #[path = "stories/main_job.rs"]
 mod main_job;
+#[path = "stories/memory.rs"]
+mod memory;
 #[path = "stories/no_prompt.rs"]
 mod no_prompt;
 #[path = "stories/pcsc.rs"]

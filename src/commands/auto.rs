@@ -18,7 +18,7 @@ use crate::sts::StsError;
 
 use super::token::look_at_all;
 use super::user::User;
-use super::{Context, ledger};
+use super::{Context, apart, ledger};
 
 /// The devices that `auto` stood for in this process, by profile.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,11 @@ pub(super) fn device(context: &Context, profile: &str) -> Result<String, Error> 
     if let Some(serial) = remembered(context, profile) {
         context.auto.note(profile, &serial);
         return Ok(serial);
+    }
+    if context.stays {
+        apart::find_device(context, profile)?;
+        let lost = || Error::Usage("what was found out about the MFA device is lost again".into());
+        return remembered(context, profile).ok_or_else(lost);
     }
     let user = User::of(context, profile, "auto")?;
     let (candidates, certain) = candidates(&user)?;

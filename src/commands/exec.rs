@@ -14,6 +14,8 @@ use crate::profiles::Profiles;
 use crate::session::Session;
 use secrecy::ExposeSecret as _;
 
+#[cfg(unix)]
+use super::apart::{self, Stayer};
 use super::{Context, block_on, profile};
 
 #[cfg(unix)]
@@ -31,6 +33,8 @@ mod program;
 mod renewal;
 pub mod subshell;
 
+#[cfg(unix)]
+pub(super) use aside::Aside;
 #[cfg(unix)]
 pub use parent::stand_in_for_child;
 
@@ -63,6 +67,8 @@ pub(super) fn run(
     wanted: &HandOver,
     command: Vec<OsString>,
 ) -> Result<(), Error> {
+    let staying = context.staying();
+    let context = if wanted.is_more() { &staying } else { context };
     let profiles = context.profiles()?;
     let plan = context.plan(&profiles, &profile::chosen(context, &profiles, profile)?)?;
     context.refuse_mock_on_aws(&plan)?;
@@ -97,8 +103,12 @@ fn hand_over_more(
     name: OsString,
 ) -> Result<(), Error> {
     let texts = overlay::Texts::of(context, profiles, plan, wanted)?;
+    let stays = wanted.refresh || !texts.is_empty();
     // A person pays for the child's session now, not in the middle of its work.
-    let session = session(context, plan, renewal::MIN_TTL)?;
+    let session = match stays {
+        true => block_on(apart::session(context, &plan.profile, Stayer::Exec))?,
+        false => session(context, plan, renewal::MIN_TTL)?,
+    };
     hand_over(context, &mut child, plan);
     let mut service = None;
     if wanted.profile_env {
@@ -114,12 +124,11 @@ fn hand_over_more(
             .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint.url())
             .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", endpoint.token().expose_secret());
         let aside = beside_a_child(context);
-        let renewing = aside.authenticator(plan.clone(), "exec --refresh", renewal::MIN_TTL)?;
-        service = Some((endpoint, renewal::Renewal::new(session, renewing)));
+        service = Some((endpoint, renewal::Renewal::new(session, aside, plan.profile.clone())));
     } else {
         set_keys(&mut child, &session);
     }
-    if texts.is_empty() && service.is_none() {
+    if !stays {
         return program::become_child(child, &name);
     }
     let runtime = context.variable("XDG_RUNTIME_DIR").map(std::path::PathBuf::from);
@@ -148,16 +157,7 @@ fn hand_over_more(
 /// The same surroundings for somebody who may not ask at the terminal, since a child has it.
 #[cfg(unix)]
 fn beside_a_child(context: &Context) -> Context {
-    Context {
-        attendant: std::sync::Arc::new(aside::Aside(context.attendant.clone())),
-        auto: context.auto.clone(),
-        clock: context.clock.clone(),
-        deadline: context.deadline,
-        env: context.env.clone(),
-        limit: context.limit,
-        options: context.options.clone(),
-        places: context.places.clone(),
-    }
+    Context { attendant: std::sync::Arc::new(Aside(context.attendant.clone())), ..context.clone() }
 }
 
 /// The command that was given, or a shell that knows it is one, and the name under which it runs.

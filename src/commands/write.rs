@@ -21,11 +21,13 @@ use super::{Context, block_on, config_file, print};
 mod watch;
 
 /// Tools that read a file ask nobody for more time: as much as SDKs want of a `credential_process`.
-const MIN_TTL: Duration = Duration::from_secs(15 * 60);
+pub(super) const MIN_TTL: Duration = Duration::from_secs(15 * 60);
 /// How often an editor may come between our look and our rename.
 const TRIES: usize = 10;
 
 pub(super) fn run(context: &Context, wanted: cli::Write) -> Result<(), Error> {
+    let staying = context.staying();
+    let context = if wanted.watch { &staying } else { context };
     let profiles = context.profiles()?;
     let profile = context.named(wanted.profile)?;
     let section = Section { context, profiles: &profiles, name: wanted.name.as_deref().unwrap_or(&profile) };
@@ -36,10 +38,10 @@ pub(super) fn run(context: &Context, wanted: cli::Write) -> Result<(), Error> {
     context.refuse_mock_on_aws(&plan)?;
     // Before the touch: a section of somebody else's, or a name that no tool reads, would make it vain.
     section.edited(&section.read()?, &plan, &[])?;
-    let authenticator = context.authenticator(plan.clone(), "write", MIN_TTL)?;
     if wanted.watch {
-        return block_on(watch::watch(&section, authenticator));
+        return block_on(watch::watch(&section, &plan));
     }
+    let authenticator = context.authenticator(plan.clone(), "write", MIN_TTL)?;
     let session = match authenticator.kept(context.clock.now())? {
         Some(session) => session,
         None => block_on(authenticator.session())?,

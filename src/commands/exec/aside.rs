@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 /// The person behind another way to them.
 #[derive(Debug)]
-pub(super) struct Aside(pub(super) Arc<dyn Attendant>);
+pub(in crate::commands) struct Aside(pub(in crate::commands) Arc<dyn Attendant>);
 
 impl Attendant for Aside {
     fn notice(&self, notice: Notice) {

@@ -5,12 +5,14 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crate::attendant::Notice;
-use crate::authenticator::{Authenticator, OnInterrupt};
 use crate::session::Session;
 use tokio::sync::Notify;
+
+use super::super::Context;
+use super::super::apart::{self, Stayer};
 
 /// botocore asks again from 15 minutes before the end.
 pub(super) const MIN_TTL: Duration = Duration::from_secs(15 * 60);
@@ -27,7 +29,8 @@ const REST: Duration = Duration::from_secs(1);
 
 /// The session, and what became of its renewals.
 pub(super) struct Renewal {
-    authenticator: Authenticator,
+    context: Context,
+    profile: String,
     state: Mutex<State>,
     ended: Notify,
 }
@@ -41,9 +44,9 @@ struct State {
 }
 
 impl Renewal {
-    pub(super) fn new(session: Session, authenticator: Authenticator) -> Arc<Self> {
+    pub(super) fn new(session: Session, context: Context, profile: String) -> Arc<Self> {
         let state = Mutex::new(State { session, asked: false, running: false, failed: None });
-        Arc::new(Self { authenticator, state, ended: Notify::new() })
+        Arc::new(Self { context, profile, state, ended: Notify::new() })
     }
 
     /// A session that serves, or in one line why there is none. Waits, and not for long, only where the old one is over.
@@ -65,7 +68,7 @@ impl Renewal {
     }
 
     fn at_once(self: &Arc<Self>) -> Option<Result<Session, String>> {
-        let now = self.authenticator.clock.now();
+        let now = self.context.clock.now();
         let mut state = self.state();
         state.asked = true;
         if !state.session.fresh(now, MIN_TTL) {
@@ -82,7 +85,7 @@ impl Renewal {
     /// Renews before the end what the child uses; never returns.
     pub(super) async fn watch(self: Arc<Self>) {
         loop {
-            let now = self.authenticator.clock.now();
+            let now = self.context.clock.now();
             let wait = {
                 let mut state = self.state();
                 if state.asked && !state.session.fresh(now, MIN_TTL) {
@@ -107,13 +110,8 @@ impl Renewal {
     }
 
     async fn renew(&self) {
-        let mut authenticator = self.authenticator.clone();
-        // The terminal is the child's, and so is Ctrl-C there.
-        authenticator.on_interrupt = OnInterrupt::LeaveIt;
-        let deadline = Instant::now().checked_add(authenticator.limit);
-        authenticator.deadline = deadline.unwrap_or(authenticator.deadline);
-        let outcome = authenticator.session().await;
-        let now = authenticator.clock.now();
+        let outcome = apart::session(&self.context, &self.profile, Stayer::Refresh).await;
+        let now = self.context.clock.now();
         {
             let mut state = self.state();
             state.running = false;
@@ -125,7 +123,7 @@ impl Renewal {
                     state.session = session;
                 }
                 Err(error) => {
-                    authenticator.attendant.notice(Notice::Warning(error.line()));
+                    self.context.attendant.notice(Notice::Warning(error.line()));
                     state.failed = Some((now, error.line()));
                 }
             }

@@ -2,13 +2,14 @@
 //!
 //! Knows when to look again and when to give up. Between two looks nothing runs but a timer.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crate::attendant::Notice;
-use crate::authenticator::Authenticator;
 use crate::error::Error;
+use crate::plan::Plan;
 use crate::session::Session;
 
+use super::super::apart::{self, Stayer};
 use super::{MIN_TTL, Section, print};
 
 /// After a renewal that failed, a person is left in peace for so long.
@@ -18,14 +19,14 @@ const NAP: Duration = Duration::from_secs(60);
 /// Never busy, however short AWS made the sessions.
 const REST: Duration = Duration::from_secs(1);
 
-pub(super) async fn watch(section: &Section<'_>, mut authenticator: Authenticator) -> Result<(), Error> {
+pub(super) async fn watch(section: &Section<'_>, plan: &Plan) -> Result<(), Error> {
     let mut ended = std::pin::pin!(asked_to_end());
     let mut written: Option<Session> = None;
     loop {
         let outcome = tokio::select! {
             biased;
             () = &mut ended => break,
-            outcome = renewed(section, &mut authenticator, written.as_ref()) => outcome,
+            outcome = renewed(section, plan, written.as_ref()) => outcome,
         };
         let now = section.context.clock.now();
         let again = match outcome {
@@ -74,16 +75,10 @@ pub(super) async fn watch(section: &Section<'_>, mut authenticator: Authenticato
 }
 
 /// A session that serves, written down where it is another than before.
-async fn renewed(
-    section: &Section<'_>,
-    authenticator: &mut Authenticator,
-    written: Option<&Session>,
-) -> Result<Session, Error> {
-    authenticator.deadline =
-        Instant::now().checked_add(authenticator.limit).unwrap_or(authenticator.deadline);
-    let session = authenticator.session().await?;
+async fn renewed(section: &Section<'_>, plan: &Plan, written: Option<&Session>) -> Result<Session, Error> {
+    let session = apart::session(section.context, &plan.profile, Stayer::Watch).await?;
     if written.is_none_or(|written| written.access_key_id != session.access_key_id) {
-        section.write(&authenticator.plan, &session)?;
+        section.write(plan, &session)?;
     }
     Ok(session)
 }
