@@ -270,6 +270,11 @@ fn screen(raw: &[u8]) -> String {
 fn the_readme_s_five_commands_show_what_stands_there_in_an_empty_home() {
     let shown = first_page();
     let (install, shown) = shown.split_once("$ onetap add").expect("the README adds a key");
+    // Cargo's own words: to install is for tests/package, which starts from an empty Debian.
+    let version = env!("CARGO_PKG_VERSION");
+    let installed =
+        format!("Installed package `onetap v{version} (/home/doug/onetap)` (executable `onetap`)\n");
+    assert!(install.ends_with(&installed), "{install}");
     let shown = format!("$ onetap add{shown}");
     let commands: Vec<_> = shown.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert!(install.lines().filter(|line| line.starts_with("$ ")).count() + commands.len() <= 5, "{shown}");
