@@ -42,6 +42,8 @@ mod hygiene;
 mod import;
 #[path = "stories/keys.rs"]
 mod keys;
+#[path = "stories/killed.rs"]
+mod killed;
 #[path = "stories/leaks.rs"]
 mod leaks;
 #[path = "stories/main_job.rs"]
