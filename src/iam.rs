@@ -23,9 +23,11 @@ use crate::sts::{self, Signer};
 
 mod fault;
 mod policies;
+mod simulation;
 
 pub use fault::IamError;
 pub use policies::{Document, Policies};
+pub use simulation::Simulated;
 
 /// How long a whole call may take.
 const CALL: Duration = Duration::from_secs(20);

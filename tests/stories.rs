@@ -72,6 +72,8 @@ mod rotate;
 mod serials;
 #[path = "stories/shells.rs"]
 mod shells;
+#[path = "stories/simulation.rs"]
+mod simulation;
 #[path = "stories/stand_in.rs"]
 mod stand_in;
 #[path = "stories/terminal.rs"]

@@ -14,6 +14,7 @@ use crate::session;
 use super::{Context, add, located, print};
 
 mod check;
+mod simulated;
 
 pub(super) fn run(context: &Context, policy: &Policy) -> Result<(), Error> {
     let (whose, wanted) = match policy {

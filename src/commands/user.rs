@@ -144,6 +144,11 @@ impl User {
         self.sent(Signer::Key(key), call)
     }
 
+    /// One call, signed with the session that is at hand, else with the key; what is refused stays refused.
+    pub(super) fn as_is<T>(&self, call: &impl AsyncFn(&Iam) -> Result<T, IamError>) -> Result<T, Error> {
+        self.signed(call)
+    }
+
     fn signed<T>(&self, call: &impl AsyncFn(&Iam) -> Result<T, IamError>) -> Result<T, Error> {
         let signer = self.session.as_ref().map_or(Signer::Key(&self.key), Signer::Session);
         self.sent(signer, call)
@@ -199,7 +204,7 @@ impl User {
 
     /// A session with MFA that is kept; asks nobody.
     fn kept_session(&self) -> Result<Option<Session>, Error> {
-        Ok(self.authenticator(&self.context)?.kept(self.context.clock.now())?)
+        self.authenticator(&self.context)?.kept(self.context.clock.now())
     }
 
     fn authenticator(&self, context: &Context) -> Result<Authenticator, Error> {

@@ -4,15 +4,18 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::attendant::Notice;
 use crate::cli::Check;
 use crate::error::Error;
+use crate::error::iam::UserError;
 use crate::iam::{Document, Iam};
 use crate::policy::Holder;
 use crate::policy::reading::{ANY, Answer, Policy, Request, passes};
-use crate::policy::trap::{Trap, traps};
+use crate::policy::trap::{Kind, Trap, traps};
 
 use super::super::user::User;
 use super::super::{Context, print};
+use super::simulated::{Simulation, adds_a_device};
 use super::{holder, read_actions};
 
 /// Longer than any policy: IAM takes 6,144 characters, and blanks do not count.
@@ -34,6 +37,8 @@ struct Verdict {
     with_mfa: &'static str,
     /// The policies that ask for MFA before this action.
     asked_by: Vec<String>,
+    /// Who says so: IAM's `simulation`, or `reading` the policies.
+    told_by: &'static str,
 }
 
 #[derive(Serialize)]
@@ -45,27 +50,12 @@ struct Told {
 
 pub(super) fn run(context: &Context, check: &Check) -> Result<(), Error> {
     let actions = read_actions(&check.actions)?;
-    let Subject { identity, boundary, own, device } =
-        if check.file.is_empty() { asked(context, check)? } else { given(context, check)? };
-    let found = traps(&identity, boundary.as_ref(), &own, &device);
-    let verdict = |action: String| {
-        let passes = |request| passes(&identity, boundary.as_ref(), &action, ANY, request);
-        let all = identity.iter().chain(boundary.as_ref());
-        let asked_by =
-            all.filter(|policy| policy.asks_for_mfa(&action, ANY)).map(|policy| policy.name.clone());
-        Verdict {
-            without_mfa: word(worst(passes(Request::LongTermKey), passes(Request::WithoutMfa))),
-            with_mfa: word(passes(Request::WithMfa)),
-            asked_by: asked_by.collect(),
-            action,
-        }
-    };
+    let names: Vec<_> = actions.iter().map(ToString::to_string).collect();
+    let subject = if check.file.is_empty() { asked(context, check, &names)? } else { given(context, check)? };
+    let found = subject.traps();
+    let verdicts: Vec<_> = names.into_iter().map(|action| subject.verdict(context, action)).collect();
     let holes = found.iter().filter(|trap| trap.kind.is_hole()).count();
-    let report = Report {
-        ok: holes == 0,
-        actions: actions.iter().map(|action| verdict(action.to_string())).collect(),
-        traps: found.iter().map(told).collect(),
-    };
+    let report = Report { ok: holes == 0, actions: verdicts, traps: found.iter().map(told).collect() };
     let text = if check.json {
         serde_json::to_string(&report).map_err(|error| Error::Output(error.to_string()))?
     } else {
@@ -81,17 +71,85 @@ struct Subject {
     boundary: Option<Policy>,
     own: String,
     device: String,
+    simulation: Option<Simulation>,
+    /// The policies themselves stayed hidden, and IAM told whether a device can be added without MFA.
+    hidden: Option<bool>,
+}
+
+impl Subject {
+    fn traps(&self) -> Vec<Trap> {
+        match self.hidden {
+            None => traps(&self.identity, self.boundary.as_ref(), &self.own, &self.device),
+            Some(true) => vec![Trap { at: String::new(), kind: Kind::Device }],
+            Some(false) => Vec::new(),
+        }
+    }
+
+    /// What reading says for certain, IAM's simulation corrects. What depends on a resource, it cannot know.
+    fn verdict(&self, context: &Context, action: String) -> Verdict {
+        let mut told_by = "reading";
+        let mut differs = false;
+        let mut passes = |request| {
+            let told = self.simulation.as_ref().and_then(|all| all.answer(&action, request));
+            let read = match self.hidden {
+                None => passes(&self.identity, self.boundary.as_ref(), &action, ANY, request),
+                Some(_) => return told.unwrap_or(Answer::Open),
+            };
+            match told {
+                Some(told) if read != Answer::Open => {
+                    told_by = "simulation";
+                    differs |= told != read;
+                    told
+                }
+                _ => read,
+            }
+        };
+        let without = worst(passes(Request::LongTermKey), passes(Request::WithoutMfa));
+        let with = passes(Request::WithMfa);
+        if differs {
+            let text = format!(
+                "IAM's simulation of {action} says otherwise than the policies: something counts that they do not show, \
+                 such as a service control policy"
+            );
+            context.attendant.notice(Notice::Warning(text));
+        }
+        let all = self.identity.iter().chain(self.boundary.as_ref());
+        let asked_by =
+            all.filter(|policy| policy.asks_for_mfa(&action, ANY)).map(|policy| policy.name.clone());
+        Verdict {
+            without_mfa: word(without),
+            with_mfa: word(with),
+            asked_by: asked_by.collect(),
+            told_by: if self.hidden.is_some() { "simulation" } else { told_by },
+            action,
+        }
+    }
 }
 
 /// What IAM says of the profile's user; with MFA where IAM wants it.
-fn asked(context: &Context, check: &Check) -> Result<Subject, Error> {
+fn asked(context: &Context, check: &Check, actions: &[String]) -> Result<Subject, Error> {
     if check.boundary.is_some() || check.whose.user.is_some() || check.whose.account.is_some() {
         let rule = "--boundary, --user and --account go with --file; without it IAM is asked about the profile's user";
         return Err(Error::Usage(rule.into()));
     }
     let mut user = User::of(context, &context.named(check.whose.profile.clone())?, "policy check")?;
     let name = user.name.clone();
-    let policies = user.call(async |iam: &Iam| iam.policies(&name).await)?;
+    let device = format!("{}mfa/{name}", user.root());
+    let policies = user.call(async |iam: &Iam| iam.policies(&name).await);
+    let simulation = Simulation::of(&user, actions);
+    let policies = match (policies, &simulation) {
+        (Err(Error::User(UserError::Denied { action, .. })), Some(_)) => {
+            let text = format!(
+                "AWS refuses iam:{action}: the policies cannot be read, so that IAM's simulation alone is told, and \
+                 traps in single policies are not"
+            );
+            context.attendant.notice(Notice::Warning(text));
+            let hidden = Some(adds_a_device(&user, &device)?);
+            let own = user.identity.arn.clone();
+            return Ok(Subject { identity: vec![], boundary: None, own, device, simulation, hidden });
+        }
+        (policies, _) => policies?,
+    };
     let read = |document: &Document| {
         Policy::read(&document.name, &document.json, Some(&name))
             .map_err(|error| Error::Usage(error.to_string()))
@@ -99,8 +157,10 @@ fn asked(context: &Context, check: &Check) -> Result<Subject, Error> {
     Ok(Subject {
         identity: policies.identity.iter().map(read).collect::<Result<_, _>>()?,
         boundary: policies.boundary.as_ref().map(read).transpose()?,
-        device: format!("{}mfa/{name}", user.root()),
+        device,
         own: user.identity.arn.clone(),
+        simulation,
+        hidden: None,
     })
 }
 
@@ -117,7 +177,7 @@ fn given(context: &Context, check: &Check) -> Result<Subject, Error> {
         Some(holder) => (holder.user_arn(), holder.arn("mfa", holder.name())),
         None => (ANY.into(), ANY.into()),
     };
-    Ok(Subject { identity, boundary, own, device })
+    Ok(Subject { identity, boundary, own, device, simulation: None, hidden: None })
 }
 
 fn told(trap: &Trap) -> Told {

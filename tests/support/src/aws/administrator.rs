@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Aws;
 use super::caller::Person;
+use super::iam::Policy;
 
 impl Aws {
     /// A key that IAM makes from now on is unknown for its first requests, as IAM is eventually consistent.
@@ -26,6 +27,15 @@ impl Aws {
         let name = format!("{user}-boundary");
         let arn = document.map(|document| state.shelf.put(&root, &name, &document).expect("a policy"));
         state.change(user, |person| person.boundary_arn = arn).expect("a user of that name");
+    }
+
+    /// The organization sets a service control policy, of which only the Denies count here; users do not see it.
+    ///
+    /// Panics if the document is not understood.
+    #[allow(clippy::expect_used, reason = "a story whose organization fails has failed")]
+    pub fn set_organization(&self, document: &Value) {
+        let policy = Policy::load(document).expect("a policy");
+        self.server.shared.state().organization = Some(policy);
     }
 
     /// An administrator attaches a managed policy, in the place of one of the same name.

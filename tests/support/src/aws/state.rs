@@ -8,7 +8,7 @@ use super::account::{AccessKey, Circle, Held, Shelf};
 use super::caller::{Caller, Part, Person, Principal, SessionFacts};
 use super::federation::SigninToken;
 use super::http::Request;
-use super::iam::{self, Context, Verdict};
+use super::iam::{self, Context, Policy, Verdict};
 use super::refusal::Refusal;
 use super::session::{Granted, Owner, Sessions};
 use super::signature::Claim;
@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) settle_keys: u32,
     /// Codes after which a new device is known.
     pub(crate) settle_devices: u32,
+    /// The organization's service control policy, of which only the Denies count.
+    pub(crate) organization: Option<Policy>,
     /// The longest life that a session is given.
     pub(crate) cap: Option<Duration>,
     disabled_regions: Vec<String>,
@@ -172,7 +174,14 @@ impl State {
         caller: &Caller,
         now: i64,
     ) -> Result<(), Refusal> {
-        Self::authorize_in(action, resource, caller, &caller.context(now))
+        let context = caller.context(now);
+        if !caller.is_root()
+            && self.organization.as_ref().is_some_and(|scp| scp.denies(action, resource, &context))
+        {
+            let why = "with an explicit deny in a service control policy";
+            return Err(Refusal::not_authorized(&caller.arn(), action, resource, why));
+        }
+        Self::authorize_in(action, resource, caller, &context)
     }
 
     /// As [`State::authorize`], in a context that knows more than the caller.

@@ -46,7 +46,11 @@ pub(super) fn simulate(call: &Call, state: &State) -> Result<String, Refusal> {
     for action in &actions {
         for resource in &resources {
             let verdict = iam::evaluate(action, resource, &person.policies, boundary, &context);
+            let outside = state.organization.as_ref();
             let decision = match verdict {
+                _ if outside.is_some_and(|policy| policy.denies(action, resource, &context)) => {
+                    "explicitDeny"
+                }
                 Verdict::Allowed => "allowed",
                 Verdict::Denied(Why::BoundaryDenies | Why::IdentityDenies) => "explicitDeny",
                 Verdict::Denied(Why::BoundaryIsSilent | Why::IdentityIsSilent) => "implicitDeny",

@@ -97,6 +97,7 @@ impl State {
             stopped: None,
             settle_keys: 0,
             settle_devices: 0,
+            organization: None,
             parts,
             sessions: Sessions::default(),
             web_identities,
