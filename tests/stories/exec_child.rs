@@ -101,7 +101,7 @@ fn the_endpoint_answers_its_child_and_nobody_else() {
         [&other[..], &["/usr/bin/python3", "-c", ASK, "GET", "/", "TOKEN", "127.0.0.1:PORT"]].concat();
     let answer = bench.exec(&["--refresh"], &command);
     assert_eq!(answer.status, 0, "this test needs root, to become another user: {}", answer.stderr);
-    assert_eq!(answer.stdout, "403 {\"code\":403,\"message\":\"this is another user's\"}\n");
+    assert_eq!(answer.stdout, "403 {\"code\":\"Forbidden\",\"message\":\"this is another user's\"}\n");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn where_the_kernel_refuses_netlink_another_user_is_kept_out_all_the_same() {
     assert_eq!(bench.exec(&[], &["true"]).status, 0);
     let (other, own) = (&["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"][..], &[][..]);
     for (user, status) in
-        [(own, "200 "), (other, "403 {\"code\":403,\"message\":\"this is another user's\"}\n")]
+        [(own, "200 "), (other, "403 {\"code\":\"Forbidden\",\"message\":\"this is another user's\"}\n")]
     {
         let trace = bench.home.path("trace");
         let answer = said(
