@@ -30,6 +30,8 @@ mod exec_child;
 mod explain;
 #[path = "stories/first_day.rs"]
 mod first_day;
+#[path = "stories/go.rs"]
+mod go;
 #[path = "stories/handoff.rs"]
 mod handoff;
 #[path = "stories/handoff_completions.rs"]

@@ -89,7 +89,7 @@ mod session;
 mod signature;
 mod state;
 mod sts;
-mod tls;
+pub mod tls;
 mod totp;
 mod world;
 mod xml;

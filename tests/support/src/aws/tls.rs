@@ -11,13 +11,13 @@ use tempfile::NamedTempFile;
 
 /// What clients must trust, in a file of its own; removed with this value.
 #[derive(Debug)]
-pub(crate) struct Authority {
+pub struct Authority {
     pem: NamedTempFile,
 }
 
 impl Authority {
     /// Makes the authority and a certificate for 127.0.0.1 and localhost.
-    pub(crate) fn new() -> io::Result<(Self, Arc<ServerConfig>)> {
+    pub fn new() -> io::Result<(Self, Arc<ServerConfig>)> {
         let (pem, config) = made().map_err(io::Error::other)?;
         let mut file = tempfile::Builder::new().prefix("stand-in-").suffix(".pem").tempfile()?;
         file.write_all(pem.as_bytes())?;
@@ -26,7 +26,7 @@ impl Authority {
     }
 
     /// The authority's certificate, as PEM.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.pem.path()
     }
 }
