@@ -16,7 +16,9 @@ pub(super) fn code_hint(error: &CodeError) -> Option<String> {
             Some(nearest) => {
                 format!("if it has another name, put `onetap_account = {nearest}` into the profile")
             }
-            None => "add the MFA device to this key, or plug in the key that holds it".into(),
+            None => "plug in the key that holds it, or put the MFA device on this one: `onetap enroll` makes a new one, \
+                     `onetap token add` takes one that is there"
+                .into(),
         },
         CodeError::NoSeed { profile } => format!("run `onetap seed add {profile}`"),
         CodeError::NotACode => "type the six digits that the device shows".into(),
@@ -128,7 +130,8 @@ pub(super) fn sts_hint(error: &StsError) -> Option<String> {
             "check the connection and the proxy, and run the command again".into()
         }
         StsError::UnknownDevice => {
-            "check mfa_serial against `aws iam list-mfa-devices`, and that the access key is the same user's"
+            "check mfa_serial against `onetap mfa list`, and that the access key is the same user's; a user without \
+             a device gets one by `onetap enroll`"
                 .into()
         }
         StsError::WrongSecret => "store the key again with `onetap add`".into(),

@@ -199,7 +199,11 @@ fn a_device_of_somebody_else_s() {
     let bench = bench("");
     bench.config("mfa_serial = arn:aws:iam::123456789012:mfa/other\nonetap_account = arn:aws:iam::123456789012:mfa/doug");
     let refused = bench.home.run(&["credential-process", "doug"]);
-    one_line(&refused, 8, &["does not know this MFA device", "list-mfa-devices"]);
+    one_line(
+        &refused,
+        8,
+        &["does not know this MFA device", "`onetap mfa list`", "gets one by `onetap enroll`"],
+    );
     assert_eq!(bench.aws.count("GetSessionToken"), 1, "not tried again");
 }
 

@@ -98,6 +98,10 @@ fn files(home: &Home) -> String {
 #[test]
 fn enroll_makes_a_device_puts_it_on_the_key_enables_it_and_proves_it() {
     let bench = bench();
+    let too_early = bench.home.run(&["credential-process", "doug"]);
+    refused(&too_early, 5, &["`onetap enroll` makes a new one"]);
+    assert_eq!(bench.aws.count("GetSessionToken"), 0);
+    let asked_in_vain = bench.home.touches();
     let said = bench.enroll(&[]);
     assert_eq!(said.status, 0, "{}", said.stderr);
     let done = format!(
@@ -112,7 +116,7 @@ fn enroll_makes_a_device_puts_it_on_the_key_enables_it_and_proves_it() {
         bench.home.read(".aws/config"),
         format!("[profile doug]\nmfa_serial = {ARN}\nregion = eu-west-1\n")
     );
-    assert_eq!(bench.home.touches(), 3);
+    assert_eq!(bench.home.touches(), asked_in_vain + 3);
     let token = bench.home.read("token");
     assert!(token.contains("touch=true"), "{token}");
     let seed = seed(&token);
