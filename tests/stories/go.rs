@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use onetap_support::aws::tls::Authority;
@@ -40,10 +40,15 @@ struct Proxy {
     moto: Child,
     port: u16,
     authority: PathBuf,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// Proxies write the certificates that they make into one folder, of moto's: one proxy at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl Proxy {
     fn start(home: &Home) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let found = Command::new(python_tool("python"))
             .args(["-c", "import os, moto; print(os.path.dirname(moto.__file__))"])
@@ -52,7 +57,12 @@ impl Proxy {
         let moto = PathBuf::from(String::from_utf8(found.stdout).unwrap().trim());
         let mut command = home.program(python_tool("moto_proxy"));
         command.args(["-p", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
-        let proxy = Self { moto: command.spawn().unwrap(), port, authority: moto.join("moto_proxy/ca.crt") };
+        let proxy = Self {
+            moto: command.spawn().unwrap(),
+            port,
+            authority: moto.join("moto_proxy/ca.crt"),
+            _alone: alone,
+        };
         let deadline = Instant::now() + LIMIT;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < deadline, "moto's proxy does not answer");
