@@ -257,3 +257,24 @@ fn verbs_that_ask_nobody_do_not_find_out_an_auto_device() {
     assert!(bench.served(&["doctor", "doug"]).stdout.contains(&format!("profile doug: {ARN} on")));
     assert_eq!(bench.aws.count("ListMFADevices"), 1);
 }
+
+#[test]
+fn where_iam_tells_nothing_without_mfa_a_remembered_device_that_is_gone_costs_one_more_code_at_most() {
+    let old = Device::virtual_mfa("old");
+    for (name, there) in [("doug", true), ("phone", false)] {
+        let enabled = Device::virtual_mfa(name);
+        let doug = nobody().device(enabled.clone()).boundary(policy::everything_only_with_mfa());
+        // The device that is guessed has the user's name; its account is on the key either way.
+        let guessed = Device { serial: ARN.into(), ..enabled };
+        let bench = bench_in(World::of(doug), &format!("{}{}", account(&old), account(&guessed)));
+        let remember = json!({ "doug": old.serial }).to_string();
+        bench.home.private(".local/state/onetap/devices.json", &remember);
+        let said = bench.home.run(&["exec", "doug", "--", "true"]);
+        let gone =
+            format!("AWS no longer knows {}, for which mfa_serial = auto in [doug] stood.", old.serial);
+        assert!(said.stderr.contains(&gone), "{}", said.stderr);
+        assert!(said.stderr.contains(&format!("stands for {ARN}.")), "{}", said.stderr);
+        assert_eq!((said.status, bench.aws.count("GetSessionToken")), (if there { 0 } else { 125 }, 2));
+        assert_eq!(bench.remembered(), if there { json!({ "doug": ARN }) } else { json!({}) });
+    }
+}
