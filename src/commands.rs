@@ -234,7 +234,9 @@ impl Context {
     fn vault(&self) -> Result<Arc<dyn Vault>, Error> {
         Ok(match self.vault_kind()? {
             VaultKind::Keychain if !self.attendant.may_ask() => Arc::new(Keychain::undisturbed()),
-            VaultKind::Keychain => Arc::new(Keychain::new()),
+            VaultKind::Keychain => {
+                Arc::new(Keychain::new().until(self.deadline).in_turn(&self.places.turns()))
+            }
             VaultKind::File => Arc::new(self.file_vault()?),
         })
     }

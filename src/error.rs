@@ -250,6 +250,8 @@ impl Error {
             Self::HandOff(error) => error.status(),
             Self::Interrupted => status::INTERRUPTED,
             Self::MockOnAws { .. } | Self::Unwell(_) => status::TOKEN,
+            Self::Store(StoreError::Vault(VaultError::Dismissed | VaultError::Unanswered))
+            | Self::Vault(VaultError::Dismissed | VaultError::Unanswered) => status::REFUSED,
             Self::Store(StoreError::Vault(VaultError::Unattended(error)))
             | Self::Vault(VaultError::Unattended(error)) => unattended_status(error),
             Self::Foreign(_)
@@ -347,7 +349,9 @@ impl Error {
 
 fn code_status(error: &CodeError) -> u8 {
     match error {
-        CodeError::TouchTimedOut | CodeError::Card(CardError::TimedOut) => status::REFUSED,
+        CodeError::TouchTimedOut
+        | CodeError::Card(CardError::TimedOut)
+        | CodeError::Vault(VaultError::Dismissed | VaultError::Unanswered) => status::REFUSED,
         CodeError::Unattended(error) | CodeError::Vault(VaultError::Unattended(error)) => {
             unattended_status(error)
         }

@@ -86,6 +86,9 @@ pub enum VaultError {
     /// No keychain on this machine, or it cannot be reached.
     #[error("no keychain can be reached: {0}")]
     NoKeychain(String),
+    /// The desktop asked for the keychain's password, and the person closed the window.
+    #[error("the keychain's unlock window was closed without its password")]
+    Dismissed,
     /// Others may read or own the vault's file.
     #[error("the vault {place} is open to others")]
     OpenToOthers {
@@ -98,6 +101,9 @@ pub enum VaultError {
     /// The keychain accepted the call and then said nothing.
     #[error("the keychain did not answer in time")]
     TimedOut,
+    /// The desktop asked for the keychain's password, and nobody gave it.
+    #[error("the keychain was not unlocked in time")]
+    Unanswered,
     /// The passphrase was asked for and nobody gave it.
     #[error(transparent)]
     Unattended(#[from] Unattended),

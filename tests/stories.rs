@@ -90,6 +90,8 @@ mod token;
 mod token_verbs;
 #[path = "stories/udev.rs"]
 mod udev;
+#[path = "stories/unlock.rs"]
+mod unlock;
 #[path = "stories/vault.rs"]
 mod vault;
 #[path = "stories/vault_move.rs"]

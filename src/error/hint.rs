@@ -144,6 +144,8 @@ pub(super) fn sts_hint(error: &StsError) -> Option<String> {
 
 pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
     Some(match error {
+        VaultError::Dismissed => "run the command again and unlock the keychain".into(),
+        VaultError::Unanswered => "look for its unlock window, and run the command again".into(),
         VaultError::Locked(_) => "unlock it and run the command again".into(),
         VaultError::NoKeychain(_) => {
             "start one (on Linux a Secret Service such as gnome-keyring), or keep secrets in an encrypted file with \

@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 use std::env;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
@@ -19,9 +21,11 @@ use crate::attendant::{NO_PROMPT, Unattended};
 mod pieces;
 #[cfg_attr(any(not(unix), target_os = "macos"), path = "keychain/state_absent.rs")]
 mod state;
+mod window;
 
 use pieces::Cells;
 use state::State;
+use window::Window;
 
 /// The service under which every entry is stored; the account is the entry's own text form.
 const SERVICE: &str = "onetap";
@@ -37,10 +41,12 @@ const WITHOUT_PROMPT: Duration = Duration::from_millis(1_500);
 const WITH_PROMPT: Duration = Duration::from_secs(60);
 
 /// Secret Service on Linux, Keychain on macOS, Credential Manager on Windows. Making one touches nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Keychain {
     patience: Duration,
     may_ask: bool,
+    deadline: Option<Instant>,
+    window: Option<Arc<Window>>,
 }
 
 impl Keychain {
@@ -52,13 +58,27 @@ impl Keychain {
             || ["DISPLAY", "WAYLAND_DISPLAY"]
                 .iter()
                 .any(|name| env::var_os(name).is_some_and(|v| !v.is_empty()));
-        Self { patience: if prompts { WITH_PROMPT } else { WITHOUT_PROMPT }, may_ask: true }
+        let patience = if prompts { WITH_PROMPT } else { WITHOUT_PROMPT };
+        Self { patience, may_ask: true, deadline: None, window: None }
     }
 
     /// The same where nobody may be asked: a locked Secret Service stays locked, and no window opens. A call blocks
     /// 1.5 s at the longest.
     pub fn undisturbed() -> Self {
-        Self { patience: WITHOUT_PROMPT, may_ask: false }
+        Self { patience: WITHOUT_PROMPT, may_ask: false, deadline: None, window: None }
+    }
+
+    /// The same, which waits for a person until `deadline` at the longest.
+    #[must_use]
+    pub fn until(self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
+    /// The same, where of all processes that name this folder one at a time has the desktop ask for the password, and whoever
+    /// waits meanwhile takes the answer, a refusal too. Makes nothing before the keychain is found locked.
+    #[must_use]
+    pub fn in_turn(self, folder: &Path) -> Self {
+        Self { window: Some(Arc::new(Window::of(folder))), ..self }
     }
 }
 
@@ -154,6 +174,12 @@ impl Cells for Keychain {
 }
 
 impl Keychain {
+    /// How long the next call may take. Whoever is late still gets what an open keychain needs.
+    fn patience(&self) -> Duration {
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        self.patience.min(self.deadline.map_or(self.patience, left)).max(WITHOUT_PROMPT)
+    }
+
     /// Makes one call on a thread of its own. The thread is never joined: a keychain whose daemon died in the middle of
     /// a call does not answer, and cannot be told to stop.
     fn ask<T: Send + 'static>(
@@ -162,7 +188,10 @@ impl Keychain {
         call: impl FnOnce(&keyring::Entry) -> keyring::Result<T> + Send + 'static,
     ) -> Result<Option<T>, VaultError> {
         let (account, may_ask) = (account.to_owned(), self.may_ask);
-        within(self.patience, move || {
+        if let Some(window) = self.window.as_ref().filter(|_| self.patience > WITHOUT_PROMPT) {
+            window.pass(SERVICE, Instant::now() + self.patience())?;
+        }
+        within(self.patience(), move || {
             if !may_ask && unlocked(SERVICE, WITHOUT_PROMPT) == Some(false) {
                 return Err(Unattended::Nobody(NO_PROMPT.into()).into());
             }

@@ -7,6 +7,7 @@ pub mod keepassxc;
 pub mod measure;
 pub mod notifications;
 pub mod pcscd;
+pub mod prompter;
 #[cfg(unix)]
 pub mod pty;
 pub mod secret_service;
