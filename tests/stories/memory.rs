@@ -1,7 +1,8 @@
 //! The memory of a process that stays: once its session is there, no long-term secret may be found in it.
 //!
-//! Reads `/proc/PID/mem` of a process that guards itself, which takes root's right to (CAP_SYS_PTRACE): without it these
-//! stories fail and say so. That the search finds what is there is shown by the session that such a process holds, and by
+//! Reads `/proc/PID/mem` of a process that guards itself, which takes root's right to (CAP_SYS_PTRACE). Whoever is not root
+//! has that right over a namespace of users that is their own (user_namespaces(7)), and onetap is started in one. Where
+//! neither is to be had these stories fail and say so. That the search finds what is there is shown by the session that such a process holds, and by
 //! a process that waits for its touch with the keys in its hands.
 
 use std::fs::{self, File};
@@ -50,7 +51,7 @@ fn memory(pid: u32) -> Vec<(String, Vec<u8>)> {
     let open = |name: &str| {
         let path = format!("/proc/{pid}/{name}");
         File::open(&path)
-            .unwrap_or_else(|error| panic!("{path}: {error}: this story needs root (CAP_SYS_PTRACE)"))
+            .unwrap_or_else(|error| panic!("{path}: {error}: this story needs root, or `unshare --user`"))
     };
     let memory = open("mem");
     drop(open("maps"));
@@ -97,12 +98,22 @@ fn doug(touch: &str) -> (Aws, Home) {
     (aws, home)
 }
 
+/// What is started for onetap with these arguments to run where its memory can be read.
+fn readable(arguments: &[&str]) -> Vec<String> {
+    let own = ["unshare", "--map-current-user", "--"];
+    let root = rustix::process::geteuid().is_root();
+    let words = own.iter().take(if root { 0 } else { own.len() }).chain([&BINARY]).chain(arguments);
+    words.map(|word| (*word).to_owned()).collect()
+}
+
 /// Looks into a process that stays, and ends it.
 struct Stayer(Child);
 
 impl Stayer {
     fn start(home: &Home, arguments: &[&str]) -> Self {
-        let mut command = home.onetap(arguments); // setsid becomes it
+        let words = readable(arguments);
+        let mut command = home.program(&words[0]); // setsid and unshare become what they start
+        command.args(&words[1..]);
         Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
@@ -224,7 +235,8 @@ fn a_passphrase_that_was_typed_is_gone_and_so_are_the_keys_of_several_profiles()
     let (_aws, mut home) = doug("");
     home.unset("ONETAP_VAULT_PASSPHRASE_FILE");
     let words = ["exec", "doug", "--also", "other=doug", "--", "sh", "-c", "touch there; exec sleep 1000"];
-    let start = Start::new(BINARY).args(words).env_clear().envs(home.env()).folder(home.path(""));
+    let words = readable(&words);
+    let start = Start::new(&words[0]).args(&words[1..]).env_clear().envs(home.env()).folder(home.path(""));
     let mut terminal = start.spawn().unwrap();
     terminal.wait_for("vault.age: ", LIMIT).unwrap();
     terminal.send("correct horse battery staple\r").unwrap();
