@@ -174,6 +174,19 @@ impl Iam {
         sent.map(drop).map_err(|error| self.fault("UpdateAccessKey", error))
     }
 
+    /// GetAccessKeyLastUsed: in a few words when, and for which service; `None` where AWS knows of no use.
+    pub async fn last_used(&self, id: &str) -> Result<Option<String>, IamError> {
+        let sent = self.client.get_access_key_last_used().access_key_id(id).send().await;
+        let answer = sent.map_err(|error| self.fault("GetAccessKeyLastUsed", error))?;
+        let used =
+            answer.access_key_last_used.and_then(|used| Some((used.last_used_date?, used.service_name)));
+        let told = |(date, service): (DateTime, String)| {
+            let date = DateTime::from_secs(date.secs()).fmt(DateTimeFormat::DateTime).ok()?;
+            Some(format!("{date} for {service}"))
+        };
+        Ok(used.and_then(told))
+    }
+
     /// DeleteAccessKey.
     pub async fn delete_access_key(&self, user: &str, id: &str) -> Result<(), IamError> {
         let sent = self.client.delete_access_key().user_name(user).access_key_id(id).send().await;

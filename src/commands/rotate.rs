@@ -98,11 +98,15 @@ fn made(user: &mut User, begun: Option<&Rotation>, next: &Entry) -> Result<Acces
     let keys = user.call(async |iam| iam.access_keys(&name).await)?;
     if let Some(other) = keys.iter().find(|key| key.id != user.key.id) {
         if !begun.is_some_and(|begun| is_lost(begun, other)) {
+            // It helps to decide; who may not see it decides without.
+            let used = user.as_is(&async |iam: &Iam| iam.last_used(&other.id).await).ok();
             return Err(UserError::FullOfKeys {
                 profile: user.profile.clone(),
                 used: user.key.id.clone(),
                 other: other.id.clone(),
                 active: other.active,
+                used_last: used
+                    .map(|used| used.map_or("never used".into(), |used| format!("last used {used}"))),
             }
             .into());
         }

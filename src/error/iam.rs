@@ -44,6 +44,8 @@ pub enum UserError {
         other: String,
         /// Whether the other one is active.
         active: bool,
+        /// When it was used last, in AWS's knowledge: `never used`, or `last used ...`.
+        used_last: Option<String>,
     },
     /// The key makes other codes than its seed gives.
     #[error("{key} does not give the codes of the seed that was just put on it")]
@@ -132,9 +134,10 @@ impl UserError {
             Self::FullOfDevices { .. } => {
                 "take one away: `onetap unenroll PROFILE --device ARN`, or in the IAM console".into()
             }
-            Self::FullOfKeys { profile, other, active, .. } => format!(
-                "{other} is {}: if nothing uses it, run `onetap rotate {profile} --delete {other}`",
-                if *active { "active" } else { "inactive" }
+            Self::FullOfKeys { profile, other, active, used_last, .. } => format!(
+                "{other} is {}{}: if nothing uses it, run `onetap rotate {profile} --delete {other}`",
+                if *active { "active" } else { "inactive" },
+                used_last.as_ref().map(|used| format!(", {used}")).unwrap_or_default()
             ),
             Self::KeyDiffers { .. } => {
                 "look at the account with `onetap token accounts`, and run it again".into()

@@ -112,6 +112,15 @@ impl Bench {
         serde_json::from_str(&seen.stdout).unwrap()
     }
 
+    /// One call of boto3's, as whoever runs onetap with the profile.
+    fn admin(&self, call: &str) -> Value {
+        let script = format!("import boto3, json; iam = boto3.client('iam'); {call}");
+        let mut python = self.home.onetap(&["exec", "doug", "--"]);
+        let said = said(python.arg(python_tool("python3")).args(["-c", &script]));
+        assert_eq!(said.status, 0, "{}", said.stderr);
+        serde_json::from_str(&said.stdout).unwrap()
+    }
+
     fn served(&self, arguments: &[&str]) -> Said {
         let said = self.home.run(arguments);
         assert_eq!(said.status, 0, "{arguments:?}: {}", said.stderr);
@@ -193,7 +202,18 @@ fn a_life(bench: &Bench, knows_resync: bool) {
     bench.served(&["unenroll", "doug", "--device", ARN, "--yes"]);
     assert_eq!(bench.look(), json!({ "devices": [second], "loose": [], "keys": active }));
 
-    let rotated = bench.served(&["rotate", "doug"]).stdout;
+    // Somebody made a key in the console, and nobody has used it.
+    let other =
+        bench.admin("print(json.dumps(iam.create_access_key(UserName='doug')['AccessKey']['AccessKeyId']))");
+    let other = other.as_str().unwrap();
+    let full = bench.home.run(&["rotate", "doug"]);
+    assert_eq!((full.status, full.stdout.as_str()), (8, ""), "{}", full.stderr);
+    let told = format!(
+        "{other} is active, never used: if nothing uses it, run `onetap rotate doug --delete {other}`"
+    );
+    assert!(full.stderr.contains(&told), "{}", full.stderr);
+
+    let rotated = bench.served(&["rotate", "doug", "--delete", other]).stdout;
     let seen = bench.look();
     let new = seen["keys"][0][0].as_str().unwrap();
     assert_ne!(new, doug.access_key_id);

@@ -178,7 +178,17 @@ fn a_second_key_that_is_not_ours_is_never_deleted_unasked() {
     std::fs::remove_file(bench.home.path(".local/state/onetap/rotations.json")).unwrap();
     let keys = bench.aws.keys_of("doug");
     let said = bench.rotate();
-    refused(&said, 8, &["the user has two access keys", "AWS allows no third", "--delete"]);
+    refused(
+        &said,
+        8,
+        &[
+            "the user has two access keys",
+            "AWS allows no third",
+            "active, last used 20",
+            " for iam: ",
+            "--delete",
+        ],
+    );
     assert_eq!(bench.aws.keys_of("doug"), keys);
     let other = &keys[0].0;
     let said = bench.home.run(&["rotate", "doug", "--delete", other]);
