@@ -218,6 +218,7 @@ fn two_keys_one_after_another_hold_the_same_account_and_a_qr_code_is_shown_on_th
     terminal.wait_for(question, LIMIT).unwrap();
     std::fs::rename(bench.home.path("token"), bench.home.path("first")).unwrap();
     std::fs::rename(other, bench.home.path("token")).unwrap();
+    bench.home.wrote("first", b"serial 11111111\n");
     terminal.send(ENTER).unwrap();
     terminal.wait_for(question, LIMIT).unwrap();
     terminal.send(&format!("done{ENTER}")).unwrap();
@@ -236,6 +237,11 @@ fn two_keys_one_after_another_hold_the_same_account_and_a_qr_code_is_shown_on_th
     let said = bench.enroll(&["--show-qr", "--device", "third"]);
     refused(&said, 7, &["there is no terminal"]);
     assert_eq!(bench.aws.count("CreateVirtualMFADevice"), 1);
+    // The new seed is looked for everywhere but on the keys: anywhere else it is found.
+    std::fs::copy(bench.home.path("first"), bench.home.path("copy")).unwrap();
+    let look = std::panic::AssertUnwindSafe(|| bench.home.holds_no_secret());
+    assert!(std::panic::catch_unwind(look).is_err());
+    std::fs::remove_file(bench.home.path("copy")).unwrap();
 }
 
 #[test]

@@ -132,9 +132,20 @@ impl Home {
         self.lent.lock().unwrap_or_else(PoisonError::into_inner).push(self.path(relative));
     }
 
+    /// The files that are virtual tokens, by how the story began them: they stand for cards, which hold seeds.
+    fn cards(&self) -> Vec<PathBuf> {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = |text: &[u8]| text.starts_with(b"serial ") || text.starts_with(b"otpauth://");
+        own.iter().filter(|(_, text)| begun(text)).map(|(path, _)| path.clone()).collect()
+    }
+
     /// Fails if a secret of this story can be read in a file of this home; also done when the home goes.
     pub fn holds_no_secret(&self) {
-        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        own.extend(self.cards().into_iter().map(|card| {
+            let content = fs::read(&card).unwrap_or_default();
+            (card, seeds(&content))
+        }));
         let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
         self.canaries.hidden_below(&self.path(""), &own, &lent);
     }
@@ -209,6 +220,13 @@ impl Drop for Home {
             kernel::remove(&format!("onetap:{}", data_encoding::HEXLOWER.encode(store)));
         }
     }
+}
+
+/// The seeds in a virtual token's file and nothing else of it.
+fn seeds(content: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(content);
+    let seeds = text.split("secret=").skip(1).filter_map(|rest| rest.split(['&', '\n']).next());
+    seeds.collect::<Vec<_>>().join("\n").into_bytes()
 }
 
 /// Runs a command to its end.

@@ -29,6 +29,7 @@ pub(super) fn create(call: &Call, state: &mut State) -> Result<String, Refusal> 
         return Err(Refusal::exists("MFADevice entity at the same path and name already exists."));
     }
     let seed = world::seed();
+    state.canaries.plant_seed("a new device's seed", &seed);
     let blob = BASE64.encode(seed.as_bytes());
     // A device of this name may have been used and deleted before: the new seed's codes are all unused.
     state.used.remove(&serial);
