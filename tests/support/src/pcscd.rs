@@ -90,7 +90,13 @@ impl Pcscd {
 
     /// Waits until the daemon has powered a card so many times, or fails with its log.
     pub fn wait_for_cards(&self, cards: usize) -> io::Result<()> {
-        let powered = || self.log().matches("Card inserted into").count() >= cards;
+        let powered = || {
+            let log = self.log();
+            // A card that is there when the daemon first looks at its reader is not told as inserted.
+            let found = log.lines().zip(log.lines().skip(1));
+            let found = found.filter(|(a, b)| a.contains("POWER_STATE_POWERED") && b.contains(" Card ATR: "));
+            log.matches("Card inserted into").count() + found.count() >= cards
+        };
         wait_until(powered).map_err(|error| io::Error::new(error.kind(), self.log()))
     }
 
