@@ -3,20 +3,19 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use crate::card::{Reader, Serial};
-use crate::plan::SourceName;
 use crate::settings::VaultKind;
 use clap::{Args, Parser, Subcommand};
 
 mod enrolment;
 mod handoff;
+mod options;
 mod policy;
 mod token;
 
 pub use enrolment::{Enroll, Mfa, Unenroll};
-pub use handoff::{Export, Format, Login, Shell, Status};
+pub use handoff::{Also, Export, Format, HandOver, Login, Shell, Status, Write};
+pub use options::{Codes, Options};
 pub use policy::{Check, Policy, Whose};
 pub use token::{Password, Token, TokenAdd};
 
@@ -28,85 +27,6 @@ pub struct Cli {
     pub options: Options,
     #[command(subcommand)]
     pub verb: Verb,
-}
-
-/// Options of every verb.
-#[derive(Args, Clone, Debug)]
-pub struct Options {
-    /// Where the token is: pcsc, pcsc:SERIAL, or mock:PATH for a virtual one
-    #[arg(long, global = true, env = "ONETAP_READER", value_name = "READER")]
-    pub reader: Option<Reader>,
-
-    /// The YubiKey that is asked, by the serial number on its back, where several may hold the account
-    #[arg(long, global = true, value_name = "SERIAL")]
-    pub token: Option<Serial>,
-
-    /// Who is asked for a code, in this order: yubikey, software, prompt
-    #[arg(long, global = true, env = "ONETAP_CODE", value_name = "LIST")]
-    pub code: Option<Codes>,
-
-    /// Where secrets rest: keychain or file. Recorded at the first use
-    #[arg(long, global = true, env = "ONETAP_VAULT", value_name = "VAULT")]
-    pub vault: Option<VaultKind>,
-
-    /// Seconds until a touch, an answer or another process must have come [default: 55 for credential-process, else 120]
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub timeout: Option<u64>,
-
-    /// Fail, with exit code 7, where a person would have to touch or answer something
-    #[arg(long, global = true, env = "ONETAP_NO_PROMPT", value_parser = clap::builder::BoolishValueParser::new())]
-    pub no_prompt: bool,
-
-    /// Seconds that a session must have left, else the command fails; by default some are only wished for
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=129_600))]
-    pub min_ttl: Option<u64>,
-
-    /// Seconds since the code was given after which a session no longer serves (aws:MultiFactorAuthAge)
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=129_600))]
-    pub mfa_max_age: Option<u64>,
-
-    /// Make a new session, whatever is kept
-    #[arg(long, global = true)]
-    pub renew: bool,
-
-    /// Let a virtual token's codes go to AWS itself, although its seed stands in plain text
-    #[arg(long, global = true)]
-    pub allow_mock_on_aws: bool,
-}
-
-impl Options {
-    /// What the environment alone says; `None` where a value makes no sense, or has a spelling that is left to clap.
-    pub fn of_variables(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
-        Some(Self {
-            reader: parsed(variable("ONETAP_READER"))?,
-            token: None,
-            code: parsed(variable("ONETAP_CODE"))?,
-            vault: parsed(variable("ONETAP_VAULT"))?,
-            timeout: None,
-            // Whatever else clap takes for yes or no is left to clap.
-            no_prompt: match variable("ONETAP_NO_PROMPT") {
-                None => false,
-                Some(value) if value == "1" => true,
-                Some(_) => return None,
-            },
-            min_ttl: None,
-            mfa_max_age: None,
-            renew: false,
-            allow_mock_on_aws: false,
-        })
-    }
-}
-
-/// A fallback order; a type of its own, since clap takes a `Vec` for a repeated option.
-#[derive(Clone, Debug)]
-pub struct Codes(pub Vec<SourceName>);
-
-impl FromStr for Codes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        SourceName::list(text).map(Self)
-    }
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -264,67 +184,6 @@ pub struct Add {
     pub offline: bool,
 }
 
-/// How exec's child gets its credentials, if not as keys in its environment.
-#[derive(Args, Clone, Debug, Default)]
-pub struct HandOver {
-    /// Set AWS_PROFILE instead of keys: the child asks onetap by credential_process, as often as it needs
-    #[arg(long, conflicts_with = "refresh")]
-    pub profile_env: bool,
-    /// A further profile for the child: NAME=PROFILE, or NAME=ARN of a role. May be repeated
-    #[arg(long, value_name = "NAME=PROFILE")]
-    pub also: Vec<Also>,
-    /// Serve the credentials at an address of this machine instead, and renew them while the child runs
-    #[arg(long)]
-    pub refresh: bool,
-}
-
-impl HandOver {
-    /// Whether anything but keys in the environment is wanted.
-    pub fn is_more(&self) -> bool {
-        self.profile_env || self.refresh || !self.also.is_empty()
-    }
-}
-
-/// `NAME=PROFILE` or `NAME=ARN`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Also {
-    /// The child's name for it.
-    pub name: String,
-    /// A profile, or the ARN of a role.
-    pub what: String,
-}
-
-impl FromStr for Also {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, what) =
-            text.split_once('=').ok_or("write NAME=PROFILE or NAME=arn:aws:iam::ACCOUNT:role/ROLE")?;
-        match (name, what) {
-            ("", _) | (_, "") => Err("neither side of the = may be empty".into()),
-            (_, arn) if arn.starts_with("arn:") && !arn.contains(":role/") => {
-                Err("the ARN is not a role's".into())
-            }
-            _ => Ok(Self { name: name.into(), what: what.into() }),
-        }
-    }
-}
-
-#[derive(Args, Clone, Debug)]
-pub struct Write {
-    /// The profile [default: $AWS_PROFILE]
-    pub profile: Option<String>,
-    /// The section's name in the credentials file [default: the profile's]
-    #[arg(long = "as", value_name = "NAME")]
-    pub name: Option<String>,
-    /// Remove the section again
-    #[arg(long, conflicts_with = "watch")]
-    pub remove: bool,
-    /// Stay, and write each new session before the old one ends
-    #[arg(long)]
-    pub watch: bool,
-}
-
 #[derive(Clone, Debug, Subcommand)]
 pub enum Seed {
     /// Store a seed: base32, or the otpauth:// URI of the QR code. Asked on the terminal
@@ -381,14 +240,6 @@ impl Cli {
 /// A word that is no option.
 fn plain(word: &OsString) -> Option<String> {
     word.to_str().filter(|word| !word.starts_with('-')).map(str::to_owned)
-}
-
-/// `None` for a value that makes no sense, `Some(None)` for a variable that is not set.
-fn parsed<T: FromStr>(value: Option<OsString>) -> Option<Option<T>> {
-    match value {
-        Some(value) => value.to_str()?.parse().ok().map(Some),
-        None => Some(None),
-    }
 }
 
 #[cfg(test)]
