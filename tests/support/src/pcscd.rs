@@ -11,6 +11,8 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -195,10 +197,13 @@ fn lacks(part: &'static str) -> impl FnOnce(io::Error) -> io::Error {
 /// A port that is free now, and the next one too: Debian's driver listens on two. Below those that systems give to
 /// outgoing connections, since thousands of such have a port each for a minute after their end.
 fn free_ports() -> io::Result<u16> {
-    for _ in 0..1000 {
-        // Others look at the same time, in this process and in other ones.
+    // Counted on from any place, so that those who look at the same time in this process get different ones.
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| {
         let any = RandomState::new().build_hasher().finish();
-        let port = 20_000 + u16::try_from(any % 6_000).unwrap_or_default() * 2;
+        AtomicU16::new(u16::try_from(any % 6_000).unwrap_or_default())
+    });
+    for _ in 0..1000 {
+        let port = 20_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 6_000 * 2;
         if let Ok(_first) = TcpListener::bind(("127.0.0.1", port))
             && TcpListener::bind(("127.0.0.1", port + 1)).is_ok()
         {
