@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use onetap_support::aws::{Aws, User, World, policy};
 use onetap_support::home::{Home, Said, uri};
+use onetap_support::root;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_onetap");
 const ARN: &str = "arn:aws:iam::123456789012:mfa/doug";
@@ -143,6 +144,11 @@ fn each_was_met(killed: &[String], names: &[&str]) {
 
 #[test]
 fn an_enrolment_killed_at_any_write_leaves_a_device_that_serves_and_the_next_run_completes_it() {
+    const STORY: &str =
+        "killed::an_enrolment_killed_at_any_write_leaves_a_device_that_serves_and_the_next_run_completes_it";
+    if !root::is_ours(STORY) {
+        return;
+    }
     let killed = behind_each_rename(2, |n| {
         let bench = bench();
         let enroll = ["enroll", "doug", "--device", "spare", "--software"];
@@ -179,6 +185,11 @@ fn an_enrolment_killed_at_any_write_leaves_a_device_that_serves_and_the_next_run
 
 #[test]
 fn a_rotation_killed_at_any_write_leaves_a_key_that_serves_and_the_next_run_completes_it() {
+    const STORY: &str =
+        "killed::a_rotation_killed_at_any_write_leaves_a_key_that_serves_and_the_next_run_completes_it";
+    if !root::is_ours(STORY) {
+        return;
+    }
     let killed = behind_each_rename(1, |n| {
         let bench = bench();
         let place = bench.killed_behind(n, &["rotate", "doug"]);

@@ -10,5 +10,7 @@ pub mod pcscd;
 pub mod prompter;
 #[cfg(unix)]
 pub mod pty;
+#[cfg(unix)]
+pub mod root;
 pub mod secret_service;
 pub mod vpcd;
