@@ -361,7 +361,7 @@ fn ctrl_c_and_every_other_end_reach_both_processes_and_the_terminal_is_as_before
 fn what_the_other_process_is_refused_is_said_once_in_the_same_words() {
     let (aws, home) = doug("fault touch never");
     for (words, status) in [(&REFRESH[..], 125), (&WATCH, 6), (&["credential-process", "doug"], 6)] {
-        let answer = home.run(&[&["--timeout", "1"], words].concat());
+        let answer = home.run(&[&["--timeout", "5"], words].concat());
         assert_eq!((answer.status, answer.stdout.as_str()), (status, ""), "{}", answer.stderr);
         let line = "onetap: the YubiKey was not touched in time; run the command again and touch the key while it blinks";
         assert_eq!(answer.stderr.lines().last(), Some(line), "{words:?}: {}", answer.stderr);
