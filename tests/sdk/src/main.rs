@@ -14,7 +14,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .credentials_provider(onetap::Authenticator::of_profile(&profile)?)
         .identity_cache(IdentityCache::lazy().load_timeout(Duration::from_secs(130)).build())
         .http_client(
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https(),
+            aws_smithy_http_client::Builder::new()
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .build_https(),
         )
         .region("eu-west-1")
         .load()
